@@ -1,0 +1,34 @@
+package metadata
+
+import "errors"
+
+// Errors of the S3 semantics. All are wrapped with the operation.
+var (
+	ErrNoSuchBucket     = errors.New("no such bucket")
+	ErrBucketExists     = errors.New("bucket exists")
+	ErrBucketNotEmpty   = errors.New("bucket not empty")
+	ErrTooManyBuckets   = errors.New("too many buckets")
+	ErrNoSuchKey        = errors.New("no such key")
+	ErrNoSuchVersion    = errors.New("no such version")
+	ErrNoSuchUpload     = errors.New("no such upload")
+	ErrPrecondition     = errors.New("precondition failed")
+	ErrInvalidPart      = errors.New("invalid part")
+	ErrInvalidPartOrder = errors.New("invalid part order")
+	ErrPartTooSmall     = errors.New("part too small")
+	// ErrStale: the record changed since the caller read it; nothing was done.
+	ErrStale = errors.New("record changed")
+	// ErrCorrupt: a record does not match its checksum or cannot be decoded.
+	ErrCorrupt = errors.New("metadata corrupt")
+)
+
+// DeleteMarkerError is returned in place of ErrNoSuchKey when the version asked
+// for is a delete marker. errors.Is(err, ErrNoSuchKey) holds for it.
+type DeleteMarkerError struct {
+	Marker  *Version
+	Current bool // it is the current version; otherwise it was asked for by id
+}
+
+func (e *DeleteMarkerError) Error() string { return "version is a delete marker" }
+
+// Is makes it an ErrNoSuchKey.
+func (e *DeleteMarkerError) Is(target error) bool { return target == ErrNoSuchKey }

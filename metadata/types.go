@@ -1,0 +1,172 @@
+package metadata
+
+import (
+	"encoding/hex"
+	"time"
+
+	"github.com/weftstore/weft/erasure"
+	"github.com/weftstore/weft/internal/checksum"
+)
+
+// Limits that S3 sets.
+const (
+	MaxKey       = 1024 // bytes of an object key
+	MaxParts     = 10000
+	MinPartSize  = 5 << 20 // of every part but the last
+	MaxUserMeta  = 2 << 10 // bytes of names and values together
+	MaxTags      = 10      // of an object; 50 of a bucket
+	MaxBuckets   = 1000
+	MaxListPage  = 1000
+	VersionIDLen = 16
+)
+
+// VersionID identifies a version of a key, newest first in byte order: 8 bytes
+// of inverted time in nanoseconds (strictly decreasing within a process) and 8
+// random ones.
+type VersionID [VersionIDLen]byte
+
+// String is 32 hexadecimal digits.
+func (v VersionID) String() string { return hex.EncodeToString(v[:]) }
+
+// SetID names the chunks of one part on the targets.
+type SetID [16]byte
+
+// TargetID names a target in placements: a small number that the targets table
+// gives out once and never again. 0 means "nowhere": a shard that is missing.
+type TargetID uint16
+
+// Digest is a checksum of user data.
+type Digest struct {
+	Algorithm checksum.Algorithm
+	Type      checksum.Type
+	Sum       []byte // raw; for COMPOSITE the digest of digests, part count apart
+}
+
+// Part is where a run of an object's bytes is stored.
+type Part struct {
+	Number   uint16 // 1 to MaxParts; 1 for an object put in one piece
+	Set      SetID
+	Geometry erasure.Geometry
+	Targets  []TargetID // by shard index; len = Geometry.Layout.Shards()
+	MD5      [16]byte
+	Digest   Digest
+	Modified time.Time
+}
+
+// Version is one version of an object, or a delete marker.
+type Version struct {
+	Key          string
+	ID           VersionID
+	Null         bool // S3 calls it "null": written while versioning was not enabled
+	DeleteMarker bool
+	Modified     time.Time // millisecond precision
+	Size         int64
+	MD5          [16]byte // of the object, or of the parts' MD5s when PartCount > 0
+	PartCount    int      // parts of a multipart upload; 0 when put in one piece
+	Digest       Digest
+	Headers      map[string]string // Content-Type, Cache-Control, Content-Disposition, Content-Encoding, Content-Language, Expires; canonical names
+	UserMeta     map[string]string // without the x-amz-meta- prefix, lower case
+	Tags         map[string]string
+	// Inline is the only part of an object put in one piece; nil for a multipart
+	// object, whose parts DB.Parts reads, and for an empty object.
+	Inline *Part
+	// Upload is set for a multipart object: its parts are stored under it.
+	Upload UploadID
+	// Manifest describes a multipart object on the targets (a small part whose
+	// bytes are the encoded version and its parts), nil otherwise.
+	Manifest *Part
+}
+
+// ETag is the entity tag without quotes: MD5 in hexadecimal, with "-N" for a
+// multipart object of N parts.
+func (v *Version) ETag() string { return etag(v.MD5, v.PartCount) }
+
+// VersioningState of a bucket.
+type VersioningState uint8
+
+// The states in S3's words; a bucket starts out Unversioned.
+const (
+	Unversioned VersioningState = iota
+	VersioningEnabled
+	VersioningSuspended
+)
+
+// Bucket is a bucket's record.
+type Bucket struct {
+	Name       string
+	ID         uint64 // never given out again, so that a bucket of the same name starts empty
+	Created    time.Time
+	Region     string
+	Versioning VersioningState
+	Tags       map[string]string
+}
+
+// UploadID names a multipart upload; String is what S3 clients see.
+type UploadID [16]byte
+
+// String is 32 hexadecimal digits.
+func (u UploadID) String() string { return hex.EncodeToString(u[:]) }
+
+// Upload is a multipart upload under way. Its Template becomes the Version.
+type Upload struct {
+	ID        UploadID
+	Key       string
+	Initiated time.Time
+	Template  Version // Headers, UserMeta, Tags; the rest unset
+	Algorithm checksum.Algorithm
+	Type      checksum.Type
+}
+
+// Condition is what must hold for the current version of a key when a change
+// is made, evaluated in the same transaction. The zero value always holds.
+type Condition struct {
+	// IfMatch: the current version exists and its ETag is among these ("*"
+	// matches any). ETags are without quotes.
+	IfMatch []string
+	// IfNoneMatch: no current version has one of these ETags ("*": there is none).
+	IfNoneMatch []string
+}
+
+// Garbage is a chunk set that nothing refers to any more.
+type Garbage struct {
+	Seq     uint64 // position in the queue
+	Set     SetID
+	Targets []TargetID // by shard index
+	Since   time.Time
+}
+
+// PartRef says which record holds a Part, so that repair can move its shards.
+type PartRef struct {
+	BucketID uint64
+	Key      string
+	Version  VersionID // of an inline part or a manifest
+	Upload   UploadID  // of a multipart part; zero otherwise
+	Number   uint16    // part number; 0 is the manifest
+}
+
+// Damage is a repair-queue entry: shards of a part that are missing or wrong.
+type Damage struct {
+	Ref    PartRef
+	Set    SetID
+	Shards uint64 // bit i: shard i
+	Since  time.Time
+}
+
+// Target is a row of the targets table.
+type Target struct {
+	ID      TargetID
+	UUID    [16]byte // in the target's superblock
+	Path    string   // where it was seen last
+	Added   time.Time
+	Retired bool
+}
+
+func etag(sum [16]byte, parts int) string {
+	b := make([]byte, 0, 40)
+	b = hex.AppendEncode(b, sum[:])
+	if parts > 0 {
+		b = append(b, '-')
+		b = appendInt(b, parts)
+	}
+	return string(b)
+}

@@ -1,0 +1,94 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"github.com/weftstore/weft/internal/checksum"
+	"github.com/weftstore/weft/metadata"
+	"github.com/weftstore/weft/node"
+	"github.com/weftstore/weft/node/extent"
+	"github.com/weftstore/weft/rdma"
+)
+
+// Errors of the data path. Those of package metadata pass through as they are.
+var (
+	// ErrBusy: no memory or no admission in time. The client should try again.
+	ErrBusy = errors.New("server busy")
+	// ErrFull: too few targets have room for the write.
+	ErrFull = errors.New("storage full")
+	// ErrUnavailable: too few targets answer.
+	ErrUnavailable = errors.New("too few targets available")
+	// ErrDamaged: more shards are lost or corrupt than the layout survives.
+	ErrDamaged = errors.New("object damaged beyond repair")
+	// ErrShortBody: the body ended before Size bytes, or did not end there.
+	ErrShortBody = errors.New("body length differs from the announced size")
+)
+
+// Target is one storage target as the store sees it; *node.Target is one.
+type Target interface {
+	Append(ctx context.Context, id extent.ID, meta []byte, data rdma.Remote, crcs []uint64) error
+	Create(ctx context.Context, id extent.ID, length int64) (node.Writer, error)
+	Read(ctx context.Context, id extent.ID, off int64, dst rdma.Remote) error
+	Delete(ctx context.Context, ids []extent.ID) error
+	List(ctx context.Context, after *extent.ID, limit int) ([]extent.Info, error)
+	Meta(ctx context.Context, id extent.ID) (extent.Info, []byte, error)
+	Verify(ctx context.Context, id extent.ID) error
+}
+
+// PutRequest is an object to store.
+type PutRequest struct {
+	Bucket, Key string
+	// Size is the exact length of Body.
+	Size int64
+	// Body is read to io.EOF, in large reads straight into registered blocks.
+	// Its error becomes that of Put and nothing is stored.
+	Body io.Reader
+	// Algorithm is the checksum to compute and keep beside the MD5;
+	// checksum.None means CRC64NVME.
+	Algorithm checksum.Algorithm
+	// Check, when not nil, is called once after Body returned io.EOF and before
+	// the object becomes visible; its error becomes that of Put and nothing is
+	// stored. It compares what the client promised in headers or trailers.
+	Check    func(Sums) error
+	Headers  map[string]string
+	UserMeta map[string]string
+	Tags     map[string]string
+	Cond     metadata.Condition
+}
+
+// Sums are what was computed while a body was read.
+type Sums struct {
+	MD5    [16]byte
+	Digest metadata.Digest
+}
+
+// PutResult describes what was stored.
+type PutResult struct {
+	ETag      string // without quotes
+	VersionID string // as S3 shows it; "" when the bucket was never versioned
+	Sums      Sums
+	Size      int64
+}
+
+// PartRequest is a part of a multipart upload to store.
+type PartRequest struct {
+	Bucket, Key string
+	Upload      metadata.UploadID
+	Number      int // 1 to metadata.MaxParts
+	Size        int64
+	Body        io.Reader
+	Algorithm   checksum.Algorithm // None means the upload's, and CRC64NVME when it has none
+	Check       func(Sums) error
+}
+
+// CompleteRequest makes an object of a multipart upload.
+type CompleteRequest struct {
+	Bucket, Key string
+	Upload      metadata.UploadID
+	Parts       []metadata.CompletedPart
+	// Check, when not nil, sees the object's digest before it becomes visible.
+	Check func(Sums, int64) error
+	Cond  metadata.Condition
+}
