@@ -1,0 +1,301 @@
+package sigv4
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Credentials are an access key and its secret.
+type Credentials struct{ AccessKey, SecretKey string }
+
+// Lookup finds the secret of an access key. It must be safe for concurrent use; it is asked once for each request, so that a revoked
+// key stops working at once.
+type Lookup func(ctx context.Context, accessKey string) (secret string, ok bool)
+
+// Verifier authenticates requests. Fields must not change once it is in use.
+type Verifier struct {
+	// Region is the region that credential scopes must name. Empty accepts any.
+	Region string
+	// AlsoRegions are further regions to accept, such as "us-east-1" for clients that were told none.
+	AlsoRegions []string
+	// Lookup finds secrets. Nil knows no keys.
+	Lookup Lookup
+	// Now is the clock, time.Now if nil.
+	Now func() time.Time
+
+	keys keyCache
+}
+
+// Identity is who signed a request.
+type Identity struct {
+	AccessKey string // empty for an anonymous request
+	Presigned bool   // the signature was in the query
+}
+
+// Result is the outcome of a verification. It refers to the request's strings and is read-only.
+type Result struct {
+	Identity Identity
+	Mode     PayloadMode
+
+	sum   [sha256.Size]byte // of the payload, with PayloadSigned
+	key   *signingKey       // nil for an anonymous request
+	stamp string
+	scope string
+	seed  string // signature of the request, which the first chunk's covers
+}
+
+// Verify authenticates a request by its header or query. r must be as the server received it. The error is an [*Error], or
+// [ErrAnonymous] for a request without credentials; then, too, the Result is there, for its Body.
+func (v *Verifier) Verify(r *http.Request) (*Result, error) {
+	s := getScratch()
+	defer s.release()
+	if err := s.query.parse(r.URL.RawQuery); err != nil {
+		return nil, err
+	}
+	now := time.Now
+	if v.Now != nil {
+		now = v.Now
+	}
+	header := r.Header["Authorization"]
+	var a authorization
+	var err error
+	switch {
+	case len(header) > 1 || len(header) == 1 && (s.query.presigned() || s.query.version2):
+		return nil, errOneMechanism
+	case len(header) == 1:
+		a, err = fromHeader(header[0], r.Header, now())
+	case s.query.presigned():
+		a, err = fromQuery(&s.query, r.Header, now())
+	case s.query.version2:
+		return nil, errMechanism
+	default:
+		return anonymous(r)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return v.verify(r, s, &a)
+}
+
+// anonymous lets a request without credentials use every payload mode that needs none: SDKs send unsigned trailers then, too.
+func anonymous(r *http.Request) (*Result, error) {
+	res := &Result{Mode: PayloadUnsigned}
+	if p := r.Header.Get("X-Amz-Content-Sha256"); p != "" {
+		var err error
+		if res.Mode, res.sum, err = parsePayload(p); err != nil {
+			return nil, err
+		}
+		if res.Mode == PayloadChunkedSigned || res.Mode == PayloadChunkedSignedTrailer {
+			return nil, ErrInvalidRequest.saying("A streaming signed payload requires a signed request.")
+		}
+	}
+	return res, ErrAnonymous
+}
+
+// fromHeader checks all of a header-signed request that needs no key.
+func fromHeader(h string, header http.Header, now time.Time) (authorization, error) {
+	a, err := parseHeader(h)
+	if err != nil {
+		return a, err
+	}
+	if !validSignedHeaders(a.signedHeaders) {
+		return a, malformed("SignedHeaders must be at most 100 header names in lower case, sorted.")
+	}
+	stamp, t, err := stampOf(header)
+	if err != nil {
+		return a, err
+	}
+	a.stamp = stamp
+	if d := now.Sub(t); d > maxSkew || d < -maxSkew {
+		return a, ErrRequestTimeTooSkewed.with(Field{"RequestTime", stamp},
+			Field{"ServerTime", now.UTC().Format(time.RFC3339)}, Field{"MaxAllowedSkewMilliseconds", "900000"})
+	}
+	if a.credential.date != stamp[:len(dateLayout)] {
+		return a, malformed("Invalid credential date \"", a.credential.date, "\". This date is not the same as X-Amz-Date: \"",
+			stamp[:len(dateLayout)], "\".")
+	}
+	payload := header["X-Amz-Content-Sha256"]
+	if len(payload) != 1 {
+		return a, errNoSHA256
+	}
+	a.payload = payload[0]
+	return a, nil
+}
+
+// fromQuery checks all of a presigned request that needs no key.
+func fromQuery(q *query, header http.Header, now time.Time) (authorization, error) {
+	a := authorization{presigned: true, signedHeaders: q.auth[qSignedHeaders], signature: q.auth[qSignature], stamp: q.auth[qDate]}
+	for i := qAlgorithm; i <= qSignature; i++ {
+		if q.auth[i] == "" {
+			return a, ErrQueryParameters
+		}
+	}
+	if q.duplicate {
+		return a, ErrQueryParameters.saying("An X-Amz authentication query parameter occurs more than once")
+	}
+	if q.auth[qAlgorithm] != algorithm {
+		return a, ErrQueryParameters.saying("X-Amz-Algorithm only supports \"AWS4-HMAC-SHA256\"")
+	}
+	var ok bool
+	if a.credential, ok = parseCredential(q.auth[qCredential]); !ok {
+		return a, ErrQueryParameters.saying("Error parsing the X-Amz-Credential parameter; the Credential is mal-formed; expecting \"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request\".")
+	}
+	if !validSignedHeaders(a.signedHeaders) {
+		return a, ErrQueryParameters.saying("X-Amz-SignedHeaders must be at most 100 header names in lower case, sorted")
+	}
+	if err := checkExpiry(a.stamp, q.auth[qExpires], now); err != nil {
+		return a, err
+	}
+	if a.credential.date != a.stamp[:len(dateLayout)] {
+		return a, ErrQueryParameters.saying("Invalid credential date \"", a.credential.date,
+			"\". This date is not the same as X-Amz-Date: \"", a.stamp[:len(dateLayout)], "\".")
+	}
+	if q.present[qSecurityToken] {
+		return a, ErrInvalidToken
+	}
+	a.payload = "UNSIGNED-PAYLOAD"
+	if p := header["X-Amz-Content-Sha256"]; len(p) == 1 { // it must be signed like every x-amz-* header
+		a.payload = p[0]
+	} else if q.present[qContentSHA256] {
+		a.payload = q.auth[qContentSHA256]
+	}
+	return a, nil
+}
+
+func checkExpiry(stamp, expires string, now time.Time) error {
+	t, err := time.Parse(stampLayout, stamp)
+	if err != nil {
+		return ErrQueryParameters.saying("X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\"")
+	}
+	n, err := strconv.ParseInt(expires, 10, 64)
+	switch {
+	case err != nil || expires[0] == '+':
+		return ErrQueryParameters.saying("X-Amz-Expires should be a number")
+	case n < 0:
+		return ErrQueryParameters.saying("X-Amz-Expires must be non-negative")
+	case n == 0:
+		return ErrQueryParameters.saying("X-Amz-Expires must be at least one second")
+	case n > int64(maxExpires/time.Second):
+		return ErrQueryParameters.saying("X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires must be less than 604800 seconds")
+	}
+	end := t.Add(time.Duration(n) * time.Second)
+	server := Field{"ServerTime", now.UTC().Format(time.RFC3339)}
+	if now.After(end) {
+		return errExpired.with(Field{"X-Amz-Expires", expires}, Field{"Expires", end.Format(time.RFC3339)}, server)
+	}
+	if t.Sub(now) > maxSkew {
+		return errNotYet.with(Field{"Request", stamp}, server)
+	}
+	return nil
+}
+
+// verify checks scope, key, signed headers and signature.
+func (v *Verifier) verify(r *http.Request, s *scratch, a *authorization) (*Result, error) {
+	if err := v.checkScope(a); err != nil {
+		return nil, err
+	}
+	res := &Result{Identity: Identity{AccessKey: a.credential.accessKey, Presigned: a.presigned},
+		stamp: a.stamp, scope: a.credential.scope, seed: a.signature}
+	var err error
+	if res.Mode, res.sum, err = parsePayload(a.payload); err != nil {
+		return nil, err
+	}
+	if r.Header.Get("X-Amz-Security-Token") != "" {
+		return nil, ErrInvalidToken
+	}
+	secret, ok := "", false
+	if v.Lookup != nil {
+		secret, ok = v.Lookup(r.Context(), a.credential.accessKey)
+	}
+	if !ok {
+		return nil, ErrInvalidAccessKeyID.with(Field{"AWSAccessKeyId", clip(a.credential.accessKey)})
+	}
+	signed := s.buildCanonical(r, a.signedHeaders, a.payload)
+	if signed != amzHeaders(r.Header) || !listed(a.signedHeaders, "host") {
+		return nil, errNotSigned.with(Field{"HeadersNotSigned", unsigned(r.Header, a.signedHeaders)})
+	}
+	s.buildStringToSign(a.stamp, a.credential.scope)
+	res.key = v.keys.get(a.credential, secret)
+	want := res.key.sign(s.hex[:0], s.toSign, &s.sum)
+	if !equalHex(want, a.signature) {
+		return nil, mismatch(s, a)
+	}
+	return res, nil
+}
+
+// equalHex compares a signature with the one that a client sent, in constant time for any of the right length.
+func equalHex(want []byte, given string) bool {
+	var b [2 * sha256.Size]byte
+	return len(given) == copy(b[:], given) && subtle.ConstantTimeCompare(want, b[:]) == 1
+}
+
+func (v *Verifier) checkScope(a *authorization) error {
+	say := malformed
+	if a.presigned {
+		say = func(parts ...string) *Error {
+			return ErrQueryParameters.saying("Error parsing the X-Amz-Credential parameter; " + strings.Join(parts, ""))
+		}
+	}
+	c := &a.credential
+	switch {
+	case v.Region != "" && c.region != v.Region && !slices.Contains(v.AlsoRegions, c.region):
+		return say("the region '", clip(c.region), "' is wrong; expecting '", v.Region, "'").with(Field{"Region", v.Region})
+	case c.service != service:
+		return say("incorrect service \"", clip(c.service), "\". This endpoint belongs to \"s3\".")
+	case c.terminal != terminal:
+		return say("incorrect terminal \"", clip(c.terminal), "\". This endpoint uses \"aws4_request\".")
+	}
+	return nil
+}
+
+func listed(list, name string) bool {
+	for n := range strings.SplitSeq(list, ";") {
+		if n == name {
+			return true
+		}
+	}
+	return false
+}
+
+func unsigned(h http.Header, list string) string {
+	var names []string
+	if !listed(list, "host") {
+		names = append(names, "host")
+	}
+	for k := range h {
+		if name := strings.ToLower(k); isAmz(k) && !listed(list, name) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return strings.Join(names[:min(len(names), maxSignedHeaders)], ", ")
+}
+
+// mismatch tells the client what was signed here, as AWS does: nothing in it that the client did not send or could not derive.
+func mismatch(s *scratch, a *authorization) error {
+	e := ErrSignatureDoesNotMatch.with(Field{"AWSAccessKeyId", a.credential.accessKey}, Field{"StringToSign", string(s.toSign)},
+		Field{"SignatureProvided", clip(a.signature)}, Field{"StringToSignBytes", spaced(s.toSign)})
+	if len(s.canonical) <= 8<<10 {
+		e = e.with(Field{"CanonicalRequest", string(s.canonical)}, Field{"CanonicalRequestBytes", spaced(s.canonical)})
+	}
+	return e
+}
+
+// spaced is AWS's form of bytes in error documents: two hex digits each, with spaces between.
+func spaced(b []byte) string {
+	out := make([]byte, 0, 3*len(b))
+	for i := range b {
+		if i > 0 {
+			out = append(out, ' ')
+		}
+		out = hex.AppendEncode(out, b[i:i+1])
+	}
+	return string(out)
+}
