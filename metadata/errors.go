@@ -1,15 +1,20 @@
 package metadata
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // Errors of the S3 semantics. All are wrapped with the operation.
 var (
-	ErrNoSuchBucket     = errors.New("no such bucket")
-	ErrBucketExists     = errors.New("bucket exists")
-	ErrBucketNotEmpty   = errors.New("bucket not empty")
-	ErrTooManyBuckets   = errors.New("too many buckets")
-	ErrNoSuchKey        = errors.New("no such key")
-	ErrNoSuchVersion    = errors.New("no such version")
+	ErrNoSuchBucket   = errors.New("no such bucket")
+	ErrBucketExists   = errors.New("bucket exists")
+	ErrBucketNotEmpty = errors.New("bucket not empty")
+	ErrTooManyBuckets = errors.New("too many buckets")
+	ErrNoSuchKey      = errors.New("no such key")
+	ErrNoSuchVersion  = errors.New("no such version")
+	// ErrInvalidVersionID: not "null" and not 32 hexadecimal digits. It is an ErrNoSuchVersion.
+	ErrInvalidVersionID = fmt.Errorf("invalid version id: %w", ErrNoSuchVersion)
 	ErrNoSuchUpload     = errors.New("no such upload")
 	ErrPrecondition     = errors.New("precondition failed")
 	ErrInvalidPart      = errors.New("invalid part")

@@ -2,9 +2,9 @@ package metadata
 
 import (
 	"encoding/hex"
+	"strconv"
 	"time"
 
-	"github.com/weftstore/weft/erasure"
 	"github.com/weftstore/weft/internal/checksum"
 )
 
@@ -42,15 +42,19 @@ type Digest struct {
 	Sum       []byte // raw; for COMPOSITE the digest of digests, part count apart
 }
 
-// Part is where a run of an object's bytes is stored.
+// Part is where a run of an object's bytes is stored, and how it is cut: K data
+// and M parity shards, blocks of Block bytes. The package stores the geometry
+// and does not interpret it.
 type Part struct {
 	Number   uint16 // 1 to MaxParts; 1 for an object put in one piece
 	Set      SetID
-	Geometry erasure.Geometry
-	Targets  []TargetID // by shard index; len = Geometry.Layout.Shards()
+	K, M     uint8
+	Block    uint32     // bytes of a full block
+	Size     int64      // bytes of user data
+	Targets  []TargetID // by shard index; len = K+M, at most 255
 	MD5      [16]byte
 	Digest   Digest
-	Modified time.Time
+	Modified time.Time // millisecond precision
 }
 
 // Version is one version of an object, or a delete marker.
@@ -142,6 +146,7 @@ type PartRef struct {
 	Version  VersionID // of an inline part or a manifest
 	Upload   UploadID  // of a multipart part; zero otherwise
 	Number   uint16    // part number; 0 is the manifest
+	Set      SetID     // what the record must hold, or else ErrStale; zero: anything
 }
 
 // Damage is a repair-queue entry: shards of a part that are missing or wrong.
@@ -166,7 +171,7 @@ func etag(sum [16]byte, parts int) string {
 	b = hex.AppendEncode(b, sum[:])
 	if parts > 0 {
 		b = append(b, '-')
-		b = appendInt(b, parts)
+		b = strconv.AppendInt(b, int64(parts), 10)
 	}
 	return string(b)
 }

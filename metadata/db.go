@@ -1,0 +1,118 @@
+package metadata
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"sync/atomic"
+	"time"
+)
+
+// Options of a DB; the zero value is right outside tests.
+type Options struct {
+	Now  func() time.Time // nil: time.Now
+	Rand io.Reader        // nil: crypto/rand.Reader. A failing one makes the DB panic
+}
+
+// DB holds the S3 semantics over an engine. Safe for concurrent use. All methods
+// that take a context return its error, wrapped, when it ends first; an engine's
+// error comes back wrapped with the operation.
+type DB struct {
+	kv      KV
+	now     func() time.Time
+	rand    io.Reader
+	buckets bucketCache
+	lastID  atomic.Int64 // nanoseconds in the newest VersionID or UploadID
+	lastSeq atomic.Uint64
+}
+
+// New makes a DB on kv, which stays the caller's to close.
+func New(kv KV, opts Options) (*DB, error) {
+	db := &DB{kv: kv, now: opts.Now, rand: opts.Rand}
+	if db.now == nil {
+		db.now = time.Now
+	}
+	if db.rand == nil {
+		db.rand = rand.Reader
+	}
+	return db, nil
+}
+
+// NewVersionID gives an id that sorts before all that this DB gave before, even
+// if the clock goes back.
+func (db *DB) NewVersionID() VersionID {
+	var id VersionID
+	binary.BigEndian.PutUint64(id[:8], ^uint64(db.tick()))
+	db.random(id[8:])
+	return id
+}
+
+// NewUploadID gives an id that sorts after all that this DB gave before.
+func (db *DB) NewUploadID() UploadID {
+	var id UploadID
+	binary.BigEndian.PutUint64(id[:8], uint64(db.tick()))
+	db.random(id[8:])
+	return id
+}
+
+func (db *DB) random(b []byte) {
+	if _, err := io.ReadFull(db.rand, b); err != nil {
+		panic(fmt.Sprintf("metadata: source of randomness failed: %v", err))
+	}
+}
+
+// tick is the time in nanoseconds, made strictly increasing.
+func (db *DB) tick() int64 {
+	now := db.now().UnixNano()
+	for {
+		last := db.lastID.Load()
+		next := max(now, last+1)
+		if db.lastID.CompareAndSwap(last, next) {
+			return next
+		}
+	}
+}
+
+// ParseVersionID reads what VersionID.String wrote; ErrInvalidVersionID otherwise.
+func ParseVersionID(s string) (VersionID, error) {
+	var id VersionID
+	if !parseHex(id[:], s) {
+		return id, ErrInvalidVersionID
+	}
+	return id, nil
+}
+
+// ParseUploadID reads what UploadID.String wrote; ErrNoSuchUpload otherwise.
+func ParseUploadID(s string) (UploadID, error) {
+	var id UploadID
+	if !parseHex(id[:], s) {
+		return id, ErrNoSuchUpload
+	}
+	return id, nil
+}
+
+// parseHex takes lower case only, so that an id has one spelling.
+func parseHex(dst []byte, s string) bool {
+	if len(s) != 2*len(dst) {
+		return false
+	}
+	for i := range len(s) {
+		if c := s[i]; c >= 'A' && c <= 'F' {
+			return false
+		}
+	}
+	_, err := hex.Decode(dst, []byte(s))
+	return err == nil
+}
+
+func showID(id VersionID, null bool) string {
+	if null {
+		return nullID
+	}
+	return id.String()
+}
+
+// nullID is the version id that S3 shows for null versions.
+const nullID = "null"
