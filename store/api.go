@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"io"
 
 	"github.com/weftstore/weft/internal/checksum"
@@ -12,21 +11,9 @@ import (
 	"github.com/weftstore/weft/rdma"
 )
 
-// Errors of the data path. Those of package metadata pass through as they are.
-var (
-	// ErrBusy: no memory or no admission in time. The client should try again.
-	ErrBusy = errors.New("server busy")
-	// ErrFull: too few targets have room for the write.
-	ErrFull = errors.New("storage full")
-	// ErrUnavailable: too few targets answer.
-	ErrUnavailable = errors.New("too few targets available")
-	// ErrDamaged: more shards are lost or corrupt than the layout survives.
-	ErrDamaged = errors.New("object damaged beyond repair")
-	// ErrShortBody: the body ended before Size bytes, or did not end there.
-	ErrShortBody = errors.New("body length differs from the announced size")
-)
-
-// Target is one storage target as the store sees it; *node.Target is one.
+// Target is one storage target as the store sees it; *node.Target is one. Every
+// method may be called at any time from any goroutine. Memory that a Remote
+// names is in use until the call returns, whatever ctx says.
 type Target interface {
 	Append(ctx context.Context, id extent.ID, meta []byte, data rdma.Remote, crcs []uint64) error
 	Create(ctx context.Context, id extent.ID, length int64) (node.Writer, error)
@@ -67,7 +54,7 @@ type Sums struct {
 // PutResult describes what was stored.
 type PutResult struct {
 	ETag      string // without quotes
-	VersionID string // as S3 shows it; "" when the bucket was never versioned
+	VersionID string // as S3 shows it; "" when the bucket was never versioned, and for a part
 	Sums      Sums
 	Size      int64
 }
@@ -88,7 +75,7 @@ type CompleteRequest struct {
 	Bucket, Key string
 	Upload      metadata.UploadID
 	Parts       []metadata.CompletedPart
-	// Check, when not nil, sees the object's digest before it becomes visible.
+	// Check, when not nil, sees the object's digest and size before it becomes visible.
 	Check func(Sums, int64) error
 	Cond  metadata.Condition
 }

@@ -1,0 +1,7 @@
+package store
+
+import "context"
+
+func (s *Store) Put(ctx context.Context, req *PutRequest) (*PutResult, error) {
+	return nil, ErrUnavailable
+}

@@ -1,0 +1,102 @@
+package store
+
+import (
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/weftstore/weft/metadata"
+	"github.com/weftstore/weft/node/extent"
+)
+
+// Back-off of a target that fails, doubled with each failure in a row.
+const (
+	minDown = time.Second
+	maxDown = 30 * time.Second
+	// fullFor is how long a target that said ErrFull is not asked again.
+	fullFor = 5 * time.Second
+)
+
+// target is a Target and what is known of its health.
+type target struct {
+	id   metadata.TargetID
+	uuid [16]byte
+	name string
+
+	api       atomic.Pointer[Target] // nil while it is away
+	inflight  atomic.Int32
+	fails     atomic.Int32 // in a row
+	downUntil atomic.Int64 // Unix nanoseconds
+	fullUntil atomic.Int64
+	free      atomic.Int64 // bytes; 0 when not known
+	readTime  atomic.Int64 // smoothed nanoseconds of a read
+	readDev   atomic.Int64 // smoothed deviation from it
+	asking    atomic.Bool  // a question for its usage is under way
+}
+
+func newTarget(c TargetConfig) *target {
+	t := &target{id: c.ID, uuid: c.UUID, name: c.Name}
+	if c.Target != nil {
+		t.api.Store(&c.Target)
+	}
+	return t
+}
+
+// get returns the Target, or nil while it is away.
+func (t *target) get() Target {
+	if p := t.api.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+// usable says whether work should be sent there while others can do it.
+func (t *target) usable(now time.Time) bool {
+	return t.api.Load() != nil && t.downUntil.Load() <= now.UnixNano()
+}
+
+func (t *target) full(now time.Time) bool { return t.fullUntil.Load() > now.UnixNano() }
+
+// chunkFault says that err is about one chunk and not about the target.
+func chunkFault(err error) bool {
+	return errors.Is(err, extent.ErrNotFound) || errors.Is(err, extent.ErrCorrupt) ||
+		errors.Is(err, extent.ErrExists) || errors.Is(err, extent.ErrInvalid)
+}
+
+// failed notes an error of an operation.
+func (t *target) failed(now time.Time, err error) {
+	switch {
+	case chunkFault(err):
+	case errors.Is(err, extent.ErrFull):
+		t.fullUntil.Store(now.Add(fullFor).UnixNano())
+	default:
+		n := min(t.fails.Add(1), 16)
+		d := min(minDown<<(n-1), maxDown)
+		t.downUntil.Store(now.Add(d).UnixNano())
+	}
+}
+
+func (t *target) worked() {
+	if t.fails.Load() != 0 {
+		t.fails.Store(0)
+		t.downUntil.Store(0)
+	}
+}
+
+// observe feeds the time of a good read into the estimate, as TCP does for its
+// retransmission timer (RFC 6298). Races lose a sample and do no harm.
+func (t *target) observe(d time.Duration) {
+	mean, dev := t.readTime.Load(), t.readDev.Load()
+	diff := int64(d) - mean
+	t.readTime.Store(mean + diff/8)
+	t.readDev.Store(dev + (max(diff, -diff)-dev)/4)
+}
+
+// late is the time after which a read is worth trying elsewhere: three times
+// what nearly all reads take.
+func (t *target) late(floor time.Duration) time.Duration {
+	return max(floor, 3*time.Duration(t.readTime.Load()+2*t.readDev.Load()))
+}
+
+// load orders targets for reading: fewer operations under way first.
+func (t *target) load() int64 { return int64(t.inflight.Load()) }
