@@ -1,0 +1,49 @@
+package s3api
+
+import "net/http"
+
+// The errors of S3 that this package returns, with AWS's codes, statuses and
+// words (Amazon S3 API Reference, "Error responses").
+var (
+	errAccessDenied               = &Error{Code: "AccessDenied", Status: http.StatusForbidden, Message: "Access Denied"}
+	errBadDigest                  = &Error{Code: "BadDigest", Status: http.StatusBadRequest, Message: "The Content-MD5 you specified did not match what we received."}
+	errBucketAlreadyOwnedByYou    = &Error{Code: "BucketAlreadyOwnedByYou", Status: http.StatusConflict, Message: "Your previous request to create the named bucket succeeded and you already own it."}
+	errBucketNotEmpty             = &Error{Code: "BucketNotEmpty", Status: http.StatusConflict, Message: "The bucket you tried to delete is not empty"}
+	errConditionalRequestConflict = &Error{Code: "ConditionalRequestConflict", Status: http.StatusConflict, Message: "A conflicting conditional operation occurred during processing of this request."}
+	errEntityTooLarge             = &Error{Code: "EntityTooLarge", Status: http.StatusBadRequest, Message: "Your proposed upload exceeds the maximum allowed size"}
+	errEntityTooSmall             = &Error{Code: "EntityTooSmall", Status: http.StatusBadRequest, Message: "Your proposed upload is smaller than the minimum allowed size"}
+	errIllegalLocation            = &Error{Code: "IllegalLocationConstraintException", Status: http.StatusBadRequest, Message: "The specified location-constraint is incompatible for the region specific endpoint this request was sent to."}
+	errIncompleteBody             = &Error{Code: "IncompleteBody", Status: http.StatusBadRequest, Message: "You did not provide the number of bytes specified by the Content-Length HTTP header"}
+	errInsufficientStorage        = &Error{Code: "InsufficientStorage", Status: http.StatusInsufficientStorage, Message: "There is not enough free space to store the object."}
+	errInternal                   = &Error{Code: "InternalError", Status: http.StatusInternalServerError, Message: "We encountered an internal error. Please try again."}
+	errInvalidArgument            = &Error{Code: "InvalidArgument", Status: http.StatusBadRequest, Message: "Invalid Argument"}
+	errInvalidBucketName          = &Error{Code: "InvalidBucketName", Status: http.StatusBadRequest, Message: "The specified bucket is not valid."}
+	errInvalidDigest              = &Error{Code: "InvalidDigest", Status: http.StatusBadRequest, Message: "The Content-MD5 you specified was invalid."}
+	errInvalidPart                = &Error{Code: "InvalidPart", Status: http.StatusBadRequest, Message: "One or more of the specified parts could not be found.  The part may not have been uploaded, or the specified entity tag may not match the part's entity tag."}
+	errInvalidPartOrder           = &Error{Code: "InvalidPartOrder", Status: http.StatusBadRequest, Message: "The list of parts was not in ascending order. Parts must be ordered by part number."}
+	errInvalidPartNumber          = &Error{Code: "InvalidPartNumber", Status: http.StatusRequestedRangeNotSatisfiable, Message: "The requested partnumber is not satisfiable"}
+	errInvalidRange               = &Error{Code: "InvalidRange", Status: http.StatusRequestedRangeNotSatisfiable, Message: "The requested range is not satisfiable"}
+	errInvalidRequest             = &Error{Code: "InvalidRequest", Status: http.StatusBadRequest, Message: "Invalid Request"}
+	errInvalidStorageClass        = &Error{Code: "InvalidStorageClass", Status: http.StatusBadRequest, Message: "The storage class you specified is not valid"}
+	errInvalidTag                 = &Error{Code: "InvalidTag", Status: http.StatusBadRequest, Message: "The tag provided was not a valid tag. This error can occur if the tag did not pass input validation."}
+	errInvalidURI                 = &Error{Code: "InvalidURI", Status: http.StatusBadRequest, Message: "Couldn't parse the specified URI."}
+	errKeyTooLong                 = &Error{Code: "KeyTooLongError", Status: http.StatusBadRequest, Message: "Your key is too long"}
+	errMalformedXML               = &Error{Code: "MalformedXML", Status: http.StatusBadRequest, Message: "The XML you provided was not well-formed or did not validate against our published schema"}
+	errMaxMessageLength           = &Error{Code: "MaxMessageLengthExceeded", Status: http.StatusBadRequest, Message: "Your request was too big."}
+	errMetadataTooLarge           = &Error{Code: "MetadataTooLarge", Status: http.StatusBadRequest, Message: "Your metadata headers exceed the maximum allowed metadata size"}
+	errMethodNotAllowed           = &Error{Code: "MethodNotAllowed", Status: http.StatusMethodNotAllowed, Message: "The specified method is not allowed against this resource."}
+	errMissingContentLength       = &Error{Code: "MissingContentLength", Status: http.StatusLengthRequired, Message: "You must provide the Content-Length HTTP header."}
+	errMissingRequestBody         = &Error{Code: "MissingRequestBodyError", Status: http.StatusBadRequest, Message: "Request Body is empty"}
+	errNoSuchBucket               = &Error{Code: "NoSuchBucket", Status: http.StatusNotFound, Message: "The specified bucket does not exist"}
+	errNoSuchKey                  = &Error{Code: "NoSuchKey", Status: http.StatusNotFound, Message: "The specified key does not exist."}
+	errNoSuchTagSet               = &Error{Code: "NoSuchTagSet", Status: http.StatusNotFound, Message: "The TagSet does not exist"}
+	errNoSuchUpload               = &Error{Code: "NoSuchUpload", Status: http.StatusNotFound, Message: "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed."}
+	errNoSuchVersion              = &Error{Code: "NoSuchVersion", Status: http.StatusNotFound, Message: "The specified version does not exist."}
+	errNotImplemented             = &Error{Code: "NotImplemented", Status: http.StatusNotImplemented, Message: "A header or query you provided implies functionality that is not implemented"}
+	errNotModified                = &Error{Code: "NotModified", Status: http.StatusNotModified, Message: "Not Modified"}
+	errPreconditionFailed         = &Error{Code: "PreconditionFailed", Status: http.StatusPreconditionFailed, Message: "At least one of the pre-conditions you specified did not hold"}
+	errRequestTimeout             = &Error{Code: "RequestTimeout", Status: http.StatusBadRequest, Message: "Your socket connection to the server was not read from or written to within the timeout period. Idle connections will be closed."}
+	errServiceUnavailable         = &Error{Code: "ServiceUnavailable", Status: http.StatusServiceUnavailable, Message: "Service is unable to handle request."}
+	errSlowDown                   = &Error{Code: "SlowDown", Status: http.StatusServiceUnavailable, Message: "Please reduce your request rate."}
+	errTooManyBuckets             = &Error{Code: "TooManyBuckets", Status: http.StatusBadRequest, Message: "You have attempted to create more buckets than allowed"}
+)

@@ -1,0 +1,253 @@
+package s3api
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/weftstore/weft/s3api/sigv4"
+)
+
+// Handler answers S3 requests. It implements http.Handler without a ServeMux,
+// which would clean paths that are keys. Safe for concurrent use.
+type Handler struct {
+	cfg     Config
+	router  *router
+	slots   chan struct{} // one for each request at work
+	started uint64        // random start of request ids
+	serial  atomic.Uint64
+	hostID  []string // shared value of x-amz-id-2
+	server  []string
+}
+
+// New returns a handler. The error lists what is missing in cfg.
+func New(cfg Config) (*Handler, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	return &Handler{
+		cfg:     cfg,
+		router:  newRouter(table()),
+		slots:   make(chan struct{}, cfg.Limits.Requests),
+		started: rand.Uint64(),
+		hostID:  []string{cfg.HostID},
+		server:  []string{"Weft"},
+	}, nil
+}
+
+// call is one request on its way through the pipeline. It belongs to the
+// request's goroutine.
+type call struct {
+	h   *Handler
+	w   response
+	r   *http.Request
+	ctx context.Context
+	id  string
+	target
+	route  *Route
+	query  query
+	auth   *sigv4.Result
+	body   *sigv4.Body
+	wire   progressReader
+	parsed bool // operation, level and target are known
+
+	// vals backs the one-element header values, so that they cost no allocation.
+	vals  [24]string
+	nvals int
+}
+
+// ServeHTTP runs the pipeline.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodGet && strings.HasPrefix(r.URL.Path, "/healthz/") && h.health(w, r.URL.Path) {
+		return
+	}
+	start := h.cfg.Now()
+	c := &call{h: h, r: r, ctx: r.Context(), id: h.requestID()}
+	c.w.init(w, &h.cfg.Limits)
+	c.set("X-Amz-Request-Id", c.id)
+	header := w.Header()
+	header["X-Amz-Id-2"] = h.hostID
+	header["Server"] = h.server
+	c.wire.init(r.Body, &c.w, &h.cfg.Limits)
+
+	var failed *Error
+	var cause error
+	if h.cfg.Events.Access != nil {
+		defer func() { h.access(c, start, failed, cause) }()
+	}
+	select {
+	case h.slots <- struct{}{}:
+		defer func() { <-h.slots }()
+		cause = c.serve()
+	default:
+		c.set("Retry-After", "1")
+		cause = errSlowDown
+	}
+	if cause != nil {
+		failed = c.fail(cause)
+	}
+}
+
+// serve runs everything between the request id and the encoding of errors.
+func (c *call) serve() error {
+	r := c.r
+	var err error
+	if c.query, err = parseQuery(r.URL.RawQuery); err != nil {
+		return err
+	}
+	if c.target, err = parseTarget(r.Host, r.URL.Path, r.URL.RawPath, c.h.cfg.Domains); err != nil {
+		return err
+	}
+	c.route = c.h.router.find(r.Method, c.level(), &c.query, r.Header)
+	c.parsed = true
+	if err = c.authenticate(); err != nil {
+		return err
+	}
+	if err = c.authorize(); err != nil {
+		return err
+	}
+	if c.route == nil || c.route.run == nil {
+		return errNotImplemented
+	}
+	if err = c.checkHeaders(); err != nil {
+		return err
+	}
+	if c.bucket != "" && c.route.Operation != "CreateBucket" && !plausibleBucketName(c.bucket) {
+		return errInvalidBucketName
+	}
+	return c.route.run(c)
+}
+
+// plausibleBucketName keeps nonsense away from the stores. It is wider than what
+// CreateBucket accepts, because the rules of AWS became narrower with time.
+func plausibleBucketName(name string) bool {
+	if len(name) < 3 || len(name) > 255 {
+		return false
+	}
+	for i := range len(name) {
+		c := name[i]
+		if (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') && c != '.' && c != '-' && c != '_' {
+			return false
+		}
+	}
+	return true
+}
+
+// authenticate finds out who asks, and opens the body, of which nothing is read
+// yet: a client that waits for 100 Continue has sent nothing if this fails.
+func (c *call) authenticate() error {
+	c.r.Body = &c.wire
+	res, err := c.h.cfg.Auth.Verify(c.r)
+	if err != nil && !errors.Is(err, sigv4.ErrAnonymous) {
+		return err
+	}
+	if res == nil {
+		return errAccessDenied
+	}
+	c.auth = res
+	return nil
+}
+
+// authorize is the one place where access is decided. The root keys, the only
+// ones there are, may do everything; nobody else may do anything.
+func (c *call) authorize() error {
+	if c.auth.Identity.AccessKey == "" {
+		return errAccessDenied
+	}
+	for _, name := range [...]string{"X-Amz-Expected-Bucket-Owner", "X-Amz-Source-Expected-Bucket-Owner"} {
+		if v := c.r.Header[name]; len(v) > 0 && v[0] != c.h.cfg.OwnerID {
+			return errAccessDenied
+		}
+	}
+	return nil
+}
+
+// openBody makes the payload readable; operations that take one call it before
+// anything else that costs.
+func (c *call) openBody() error {
+	body, err := c.auth.Body(c.r)
+	if err != nil {
+		return err
+	}
+	c.body = body
+	return nil
+}
+
+// requestID is 16 hexadecimal digits: a serial number from a random start, so
+// that it is unique without a lock or a read of randomness.
+func (h *Handler) requestID() string {
+	n := h.started + h.serial.Add(1)*0x9e3779b97f4a7c15
+	var raw [8]byte
+	var out [16]byte
+	for i := range raw {
+		raw[i] = byte(n >> (56 - 8*i))
+	}
+	hex.Encode(out[:], raw[:])
+	for i, b := range out {
+		if b >= 'a' {
+			out[i] = b - 'a' + 'A'
+		}
+	}
+	return string(out[:])
+}
+
+// set puts a response header in MIME form (or, for metadata, as it shall appear).
+func (c *call) set(name, value string) {
+	header := c.w.Header()
+	if c.nvals == len(c.vals) {
+		header[name] = []string{value}
+		return
+	}
+	c.vals[c.nvals] = value
+	header[name] = c.vals[c.nvals : c.nvals+1 : c.nvals+1]
+	c.nvals++
+}
+
+// health answers the probes of orchestrators, without authentication. Other
+// paths below /healthz/ are S3's.
+func (h *Handler) health(w http.ResponseWriter, path string) bool {
+	var err error
+	switch path {
+	case "/healthz/live":
+	case "/healthz/ready":
+		if h.cfg.Ready != nil {
+			err = h.cfg.Ready()
+		}
+	default:
+		return false
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	if err != nil {
+		h.cfg.Logger.Warn("not ready", "error", err)
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_, _ = w.Write([]byte("not ready\n"))
+		return true
+	}
+	_, _ = w.Write([]byte("ok\n"))
+	return true
+}
+
+func (h *Handler) access(c *call, start time.Time, failed *Error, cause error) {
+	a := Access{RequestID: c.id, Method: c.r.Method, Remote: c.r.RemoteAddr, Bucket: c.bucket, Key: c.key,
+		Status: c.w.status, Sent: c.w.sent, Received: c.wire.n, Duration: h.cfg.Now().Sub(start)}
+	if c.route != nil {
+		a.Operation = c.route.Operation
+	}
+	if c.auth != nil {
+		a.AccessKey = c.auth.Identity.AccessKey
+	}
+	if failed != nil {
+		a.Code = failed.Code
+	}
+	if failed == nil || failed.Status >= http.StatusInternalServerError {
+		a.Err = cause
+	}
+	h.cfg.Events.Access(a)
+}

@@ -1,0 +1,142 @@
+package s3api
+
+import (
+	"context"
+	"strconv"
+
+	"github.com/weftstore/weft/metadata"
+)
+
+// maxDeletes is S3's limit of keys in a DeleteObjects.
+const maxDeletes = 1000
+
+// deleteObjects is DeleteObjects.
+func (c *call) deleteObjects() error {
+	data, err := c.readDocument(maxDocument, true)
+	if err != nil {
+		return err
+	}
+	req, err := decodeDelete(data)
+	if err != nil {
+		return err
+	}
+	items := make([]metadata.DeleteItem, 0, len(req.items))
+	for i := range req.items {
+		if req.items[i].refused == nil {
+			items = append(items, req.items[i].DeleteItem)
+		}
+	}
+	// Also with nothing left to delete: the bucket may be absent.
+	results, err := c.h.cfg.Versions.DeleteMany(c.ctx, c.bucket, items)
+	if err != nil {
+		return err
+	}
+	d := newDoc("DeleteResult", 256+128*len(req.items))
+	for i := range req.items {
+		item := &req.items[i]
+		if item.refused != nil {
+			d.deleteError(&item.DeleteItem, item.refused)
+			continue
+		}
+		res := results[0]
+		results = results[1:]
+		switch {
+		case res.Err != nil:
+			e := errorOf(c.ctx, res.Err)
+			if e == nil {
+				return res.Err
+			}
+			d.deleteError(&item.DeleteItem, e)
+		case !req.quiet:
+			d.deleted(&item.DeleteItem, &res)
+		}
+	}
+	d.close("DeleteResult")
+	return c.sendDoc(d)
+}
+
+func (d *doc) deleted(item *metadata.DeleteItem, res *metadata.DeleteResult) {
+	d.open("Deleted")
+	d.str("Key", item.Key)
+	d.opt("VersionId", item.VersionID)
+	if res.DeleteMarker {
+		d.bool("DeleteMarker", true)
+		d.opt("DeleteMarkerVersionId", res.VersionID)
+	}
+	d.close("Deleted")
+}
+
+func (d *doc) deleteError(item *metadata.DeleteItem, e *Error) {
+	d.open("Error")
+	d.str("Key", item.Key)
+	d.opt("VersionId", item.VersionID)
+	d.str("Code", e.Code)
+	d.str("Message", e.Message)
+	d.close("Error")
+}
+
+// deleteRequest is a decoded Delete document.
+type deleteRequest struct {
+	quiet bool
+	items []deleteItem
+}
+
+type deleteItem struct {
+	metadata.DeleteItem
+	refused *Error // why it cannot be deleted; nil if it can be tried
+}
+
+func decodeDelete(data []byte) (*deleteRequest, error) {
+	root, err := parseXML(data, "Delete", 8*maxDeletes+8)
+	if err != nil {
+		return nil, err
+	}
+	req := &deleteRequest{}
+	for i := range root.children {
+		switch e := &root.children[i]; e.name {
+		case "Quiet":
+			if req.quiet, err = strconv.ParseBool(root.value("Quiet")); err != nil {
+				return nil, errMalformedXML
+			}
+		case "Object":
+			if len(req.items) == maxDeletes {
+				return nil, errMalformedXML
+			}
+			item, err := decodeDeleteItem(e)
+			if err != nil {
+				return nil, err
+			}
+			req.items = append(req.items, item)
+		default:
+			return nil, errMalformedXML
+		}
+	}
+	if len(req.items) == 0 {
+		return nil, errMalformedXML
+	}
+	return req, nil
+}
+
+func decodeDeleteItem(e *element) (deleteItem, error) {
+	var item deleteItem
+	key := e.child("Key")
+	if key == nil || key.text == "" {
+		return item, errMalformedXML.saying("User key must have a length greater than 0.")
+	}
+	item.Key, item.VersionID = key.text, e.value("VersionId")
+	if err := checkKey(item.Key); err != nil {
+		item.refused = errorOf(context.Background(), err)
+		return item, nil
+	}
+	if checkVersionID(item.VersionID) != nil {
+		item.refused = errNoSuchVersion
+		return item, nil
+	}
+	if etag := e.value("ETag"); etag != "" {
+		item.Cond.IfMatch = []string{unquote(etag)}
+	}
+	if e.child("LastModifiedTime") != nil || e.child("Size") != nil {
+		item.refused = errNotImplemented
+	}
+	return item, nil
+}

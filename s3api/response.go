@@ -1,0 +1,123 @@
+package s3api
+
+import (
+	"errors"
+	"net/http"
+	"os"
+	"time"
+)
+
+// response is the ResponseWriter of a call: it counts, and demands that clients
+// take what is written. Blocks of the store go through it as they are.
+type response struct {
+	http.ResponseWriter
+	rc     *http.ResponseController
+	limits *Limits
+	status int
+	sent   int64
+}
+
+func (w *response) init(inner http.ResponseWriter, l *Limits) {
+	w.ResponseWriter, w.limits = inner, l
+	w.rc = http.NewResponseController(inner)
+}
+
+// WriteHeader sends the status. Informational ones are not used here.
+func (w *response) WriteHeader(status int) {
+	if w.status != 0 {
+		return
+	}
+	w.status = status
+	w.allow(0)
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write gives the client one window, and one more for each ProgressBytes of p.
+func (w *response) Write(p []byte) (int, error) {
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	} else if w.sent > 0 || int64(len(p)) > w.limits.ProgressBytes {
+		w.allow(int64(len(p))) // the deadline of WriteHeader is for the first bytes
+	}
+	n, err := w.ResponseWriter.Write(p)
+	w.sent += int64(n)
+	return n, err
+}
+
+// Unwrap lets http.ResponseController find the connection.
+func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w *response) allow(n int64) {
+	windows := 1 + n/w.limits.ProgressBytes
+	// Writers without deadlines (tests) have nothing to be guarded.
+	_ = w.rc.SetWriteDeadline(time.Now().Add(time.Duration(windows) * w.limits.ProgressWindow))
+}
+
+// progressReader is a request's body that must keep coming: ProgressBytes in
+// each window. It copies nothing.
+type progressReader struct {
+	src interface {
+		Read([]byte) (int, error)
+		Close() error
+	}
+	w      *response
+	limits *Limits
+	left   int64 // bytes until the deadline moves
+	n      int64
+	armed  bool
+	done   bool
+}
+
+func (p *progressReader) init(src interface {
+	Read([]byte) (int, error)
+	Close() error
+}, w *response, l *Limits) {
+	if src == nil {
+		src = http.NoBody
+	}
+	p.src, p.w, p.limits = src, w, l
+	p.done = src == http.NoBody
+}
+
+// Read fails with errRequestTimeout when the client is too slow.
+func (p *progressReader) Read(b []byte) (int, error) {
+	if p.left <= 0 && !p.done {
+		deadline := time.Now().Add(p.limits.ProgressWindow)
+		_ = p.w.rc.SetReadDeadline(deadline)
+		if !p.armed {
+			// The first read sends 100 Continue; an earlier request's deadline for
+			// writing may have passed.
+			_ = p.w.rc.SetWriteDeadline(deadline)
+			p.armed = true
+		}
+		p.left = p.limits.ProgressBytes
+	}
+	n, err := p.src.Read(b)
+	p.n += int64(n)
+	p.left -= int64(n)
+	if err == nil {
+		return n, nil
+	}
+	p.done = true
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		p.w.Header()["Connection"] = []string{"close"}
+		return n, errRequestTimeout
+	}
+	if p.armed {
+		// net/http reads ahead to notice clients that leave; the deadline must not
+		// end a request whose work takes longer.
+		_ = p.w.rc.SetReadDeadline(time.Time{})
+	}
+	return n, err
+}
+
+// Close leaves the body to net/http, which drains a little or closes.
+func (p *progressReader) Close() error { return nil }
+
+// abandon bounds the time that net/http spends on draining an unread body before
+// it sends an error.
+func (p *progressReader) abandon() {
+	if !p.done {
+		_ = p.w.rc.SetReadDeadline(time.Now().Add(min(p.limits.ProgressWindow, 5*time.Second)))
+	}
+}

@@ -1,0 +1,123 @@
+package s3api
+
+import "net/http"
+
+const copySourceHeader = "X-Amz-Copy-Source"
+
+// table is S3's whole list of operations. The first row that matches wins, so
+// rows with more conditions come first.
+func table() []Route {
+	rows := make([]Route, 0, 128)
+	rows = append(rows, objectRoutes()...)
+	rows = append(rows, bucketRoutes()...)
+	rows = append(rows, serviceRoutes()...)
+	return append(rows, missingRoutes()...)
+}
+
+func objectRoutes() []Route {
+	const o = ObjectLevel
+	return []Route{
+		{"GetObjectTagging", http.MethodGet, o, "tagging", "", 200, (*call).getObjectTagging},
+		{"GetObjectAttributes", http.MethodGet, o, "attributes", "", 200, (*call).getObjectAttributes},
+		{"ListParts", http.MethodGet, o, "uploadId", "", 200, (*call).listParts},
+		{"GetObject", http.MethodGet, o, "", "", 200, (*call).getObject},
+		{"HeadObject", http.MethodHead, o, "", "", 200, (*call).headObject},
+		{"PutObjectTagging", http.MethodPut, o, "tagging", "", 200, (*call).putObjectTagging},
+		{"UploadPartCopy", http.MethodPut, o, "uploadId", copySourceHeader, 200, (*call).uploadPartCopy},
+		{"UploadPart", http.MethodPut, o, "uploadId", "", 200, (*call).uploadPart},
+		{"CopyObject", http.MethodPut, o, "", copySourceHeader, 200, (*call).copyObject},
+		{"PutObject", http.MethodPut, o, "", "", 200, (*call).putObject},
+		{"CreateMultipartUpload", http.MethodPost, o, "uploads", "", 200, (*call).createMultipartUpload},
+		{"CompleteMultipartUpload", http.MethodPost, o, "uploadId", "", 200, (*call).completeMultipartUpload},
+		{"DeleteObjectTagging", http.MethodDelete, o, "tagging", "", 204, (*call).deleteObjectTagging},
+		{"AbortMultipartUpload", http.MethodDelete, o, "uploadId", "", 204, (*call).abortMultipartUpload},
+		{"DeleteObject", http.MethodDelete, o, "", "", 204, (*call).deleteObject},
+	}
+}
+
+func bucketRoutes() []Route {
+	const b = BucketLevel
+	return []Route{
+		{"GetBucketLocation", http.MethodGet, b, "location", "", 200, (*call).getBucketLocation},
+		{"GetBucketVersioning", http.MethodGet, b, "versioning", "", 200, (*call).getBucketVersioning},
+		{"GetBucketTagging", http.MethodGet, b, "tagging", "", 200, (*call).getBucketTagging},
+		{"ListMultipartUploads", http.MethodGet, b, "uploads", "", 200, (*call).listMultipartUploads},
+		{"ListObjectVersions", http.MethodGet, b, "versions", "", 200, (*call).listObjectVersions},
+		{"ListObjectsV2", http.MethodGet, b, "list-type=2", "", 200, (*call).listObjectsV2},
+		{"ListObjects", http.MethodGet, b, "", "", 200, (*call).listObjects},
+		{"HeadBucket", http.MethodHead, b, "", "", 200, (*call).headBucket},
+		{"PutBucketVersioning", http.MethodPut, b, "versioning", "", 200, (*call).putBucketVersioning},
+		{"PutBucketTagging", http.MethodPut, b, "tagging", "", 204, (*call).putBucketTagging},
+		{"CreateBucket", http.MethodPut, b, "", "", 200, (*call).createBucket},
+		{"DeleteObjects", http.MethodPost, b, "delete", "", 200, (*call).deleteObjects},
+		{"DeleteBucketTagging", http.MethodDelete, b, "tagging", "", 204, (*call).deleteBucketTagging},
+		{"DeleteBucket", http.MethodDelete, b, "", "", 204, (*call).deleteBucket},
+	}
+}
+
+func serviceRoutes() []Route {
+	return []Route{
+		{"ListBuckets", http.MethodGet, Service, "", "", 200, (*call).listBuckets},
+	}
+}
+
+// missingRoutes are the operations of S3 that are not here. They are listed so
+// that their parameters are known, and none of them is taken for another.
+func missingRoutes() []Route {
+	var rows []Route
+	add := func(level Level, method, query string, names ...string) {
+		for _, name := range names {
+			rows = append(rows, Route{Operation: name, Method: method, Level: level, Query: query})
+		}
+	}
+	for _, m := range [...]struct {
+		level                Level
+		query, get, put, del string
+	}{
+		{BucketLevel, "abac", "GetBucketAbac", "PutBucketAbac", ""},
+		{BucketLevel, "accelerate", "GetBucketAccelerateConfiguration", "PutBucketAccelerateConfiguration", ""},
+		{BucketLevel, "acl", "GetBucketAcl", "PutBucketAcl", ""},
+		{BucketLevel, "analytics", "GetBucketAnalyticsConfiguration", "PutBucketAnalyticsConfiguration", "DeleteBucketAnalyticsConfiguration"},
+		{BucketLevel, "cors", "GetBucketCors", "PutBucketCors", "DeleteBucketCors"},
+		{BucketLevel, "encryption", "GetBucketEncryption", "PutBucketEncryption", "DeleteBucketEncryption"},
+		{BucketLevel, "intelligent-tiering", "GetBucketIntelligentTieringConfiguration", "PutBucketIntelligentTieringConfiguration", "DeleteBucketIntelligentTieringConfiguration"},
+		{BucketLevel, "inventory", "GetBucketInventoryConfiguration", "PutBucketInventoryConfiguration", "DeleteBucketInventoryConfiguration"},
+		{BucketLevel, "lifecycle", "GetBucketLifecycleConfiguration", "PutBucketLifecycleConfiguration", "DeleteBucketLifecycle"},
+		{BucketLevel, "logging", "GetBucketLogging", "PutBucketLogging", ""},
+		{BucketLevel, "metadataConfiguration", "GetBucketMetadataConfiguration", "", "DeleteBucketMetadataConfiguration"},
+		{BucketLevel, "metadataInventoryTable", "", "UpdateBucketMetadataInventoryTableConfiguration", ""},
+		{BucketLevel, "metadataJournalTable", "", "UpdateBucketMetadataJournalTableConfiguration", ""},
+		{BucketLevel, "metadataTable", "GetBucketMetadataTableConfiguration", "", "DeleteBucketMetadataTableConfiguration"},
+		{BucketLevel, "metrics", "GetBucketMetricsConfiguration", "PutBucketMetricsConfiguration", "DeleteBucketMetricsConfiguration"},
+		{BucketLevel, "notification", "GetBucketNotificationConfiguration", "PutBucketNotificationConfiguration", ""},
+		{BucketLevel, "object-lock", "GetObjectLockConfiguration", "PutObjectLockConfiguration", ""},
+		{BucketLevel, "ownershipControls", "GetBucketOwnershipControls", "PutBucketOwnershipControls", "DeleteBucketOwnershipControls"},
+		{BucketLevel, "policy", "GetBucketPolicy", "PutBucketPolicy", "DeleteBucketPolicy"},
+		{BucketLevel, "policyStatus", "GetBucketPolicyStatus", "", ""},
+		{BucketLevel, "publicAccessBlock", "GetPublicAccessBlock", "PutPublicAccessBlock", "DeletePublicAccessBlock"},
+		{BucketLevel, "replication", "GetBucketReplication", "PutBucketReplication", "DeleteBucketReplication"},
+		{BucketLevel, "requestPayment", "GetBucketRequestPayment", "PutBucketRequestPayment", ""},
+		{BucketLevel, "session", "CreateSession", "", ""},
+		{BucketLevel, "website", "GetBucketWebsite", "PutBucketWebsite", "DeleteBucketWebsite"},
+		{ObjectLevel, "acl", "GetObjectAcl", "PutObjectAcl", ""},
+		{ObjectLevel, "encryption", "", "UpdateObjectEncryption", ""},
+		{ObjectLevel, "legal-hold", "GetObjectLegalHold", "PutObjectLegalHold", ""},
+		{ObjectLevel, "renameObject", "", "RenameObject", ""},
+		{ObjectLevel, "retention", "GetObjectRetention", "PutObjectRetention", ""},
+		{ObjectLevel, "torrent", "GetObjectTorrent", "", ""},
+	} {
+		for method, name := range map[string]string{http.MethodGet: m.get, http.MethodPut: m.put, http.MethodDelete: m.del} {
+			if name != "" {
+				add(m.level, method, m.query, name)
+			}
+		}
+	}
+	add(BucketLevel, http.MethodPost, "metadataConfiguration", "CreateBucketMetadataConfiguration")
+	add(BucketLevel, http.MethodPost, "metadataTable", "CreateBucketMetadataTableConfiguration")
+	add(BucketLevel, http.MethodPost, "", "PostObject")
+	add(ObjectLevel, http.MethodPost, "restore", "RestoreObject")
+	add(ObjectLevel, http.MethodPost, "select", "SelectObjectContent")
+	add(ObjectLevel, http.MethodOptions, "", "OptionsObject")
+	add(BucketLevel, http.MethodOptions, "", "OptionsBucket")
+	return rows
+}
