@@ -131,7 +131,7 @@ func amzHeaders(h http.Header) (n int) {
 }
 
 func isAmz(name string) bool {
-	return len(name) > 6 && (name[0] == 'X' || name[0] == 'x') && strings.EqualFold(name[:6], "x-amz-")
+	return len(name) >= 6 && (name[0] == 'X' || name[0] == 'x') && strings.EqualFold(name[:6], "x-amz-")
 }
 
 // buildStringToSign fills s.toSign for s.canonical.
