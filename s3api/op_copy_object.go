@@ -105,7 +105,7 @@ func (c *call) openSource(src *copySource) (Object, error) {
 	case errors.Is(err, metadata.ErrNoSuchBucket):
 		return nil, errNoSuchBucket.with("BucketName", src.bucket)
 	case err != nil:
-		if m, ok := errors.AsType[*metadata.DeleteMarkerError](err); ok && !m.Current {
+		if _, marker := errors.AsType[*metadata.DeleteMarkerError](err); marker && src.versionID != "" {
 			return nil, errInvalidRequest.saying("The source of a copy request may not specifically refer to a delete marker by version id.")
 		}
 		if errors.Is(err, metadata.ErrNoSuchKey) {

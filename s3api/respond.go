@@ -38,14 +38,15 @@ func (c *call) enrich(e *Error, err error) *Error {
 		}
 	}
 	if m, ok := errors.AsType[*metadata.DeleteMarkerError](err); ok {
+		byID := c.query.get("versionId") != ""
 		c.set("X-Amz-Delete-Marker", "true")
 		if m.Marker != nil {
 			c.setVersionID(m.Marker)
-			if !m.Current {
+			if byID {
 				c.set("Last-Modified", httpTime(m.Marker.Modified))
 			}
 		}
-		if !m.Current {
+		if byID {
 			c.set("Allow", "DELETE")
 			return errMethodNotAllowed.with("Method", c.r.Method).with("ResourceType", "DeleteMarker")
 		}

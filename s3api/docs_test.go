@@ -1,0 +1,97 @@
+package s3api
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "write docs/S3.md")
+
+const docsPath = "../docs/S3.md"
+
+// TestDocs keeps docs/S3.md what the route table says.
+func TestDocs(t *testing.T) {
+	want := renderDocs()
+	if *update {
+		if err := os.WriteFile(docsPath, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(docsPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != want {
+		t.Errorf("%s is stale: run go test ./s3api -run TestDocs -update", docsPath)
+	}
+}
+
+const docsHead = `# S3 operations
+
+Generated from the route table in ` + "`s3api/route_table.go`" + ` by ` + "`go test ./s3api -run TestDocs -update`" + `; do not edit.
+
+Requests may be path style (` + "`/bucket/key`" + `) or, with ` + "`--domain`" + `, virtual-hosted (` + "`bucket.domain/key`" + `). Every request must be signed
+with SigV4. An operation that is not implemented, and a request that matches no row, answers 501 NotImplemented. Unknown query parameters are ignored.
+
+`
+
+const docsTail = `
+## Where this server decides what AWS leaves open
+
+| case | answer |
+| --- | --- |
+| ` + "`..`" + ` in a key | a character like others; 400 InvalidURI if it would climb above the bucket, as on AWS |
+| ` + "`//`, `.`, `%2F`" + ` and trailing slashes in a key | kept as they are |
+| NUL or invalid UTF-8 in a key | 400 InvalidArgument |
+| headers for encryption, object lock, grants, website redirects, MFA, append | 501 NotImplemented |
+| ` + "`x-amz-acl`" + ` | private, bucket-owner-read and bucket-owner-full-control are accepted, other canned ACLs are 501 |
+| ` + "`x-amz-storage-class`" + ` | STANDARD; other names that S3 knows are 501, unknown ones 400 InvalidStorageClass |
+| ` + "`If-None-Match`" + ` on writes | entity tags work as well as ` + "`*`" + ` |
+| several ranges, or a malformed one | ignored, the whole object is sent |
+| ` + "`x-amz-rdma-token`" + ` on a GET | the bytes over HTTP, with x-amz-rdma-reply: 501 |
+| ` + "`x-amz-rdma-token`" + ` on a body-less PUT or UploadPart | 501 NotImplemented, x-amz-rdma-reply: 501, no ETag, nothing stored |
+| no room left | 507 InsufficientStorage, a code of this server's |
+| out of memory or too many requests | 503 SlowDown with Retry-After |
+| too few targets answer | 503 ServiceUnavailable with Retry-After |
+| a body that makes too little progress | 400 RequestTimeout, nothing stored |
+| a read that fails after the header was sent | the connection is aborted |
+| user metadata that is not ASCII | decoded from and returned as RFC 2047 |
+| more tags than allowed | 400 InvalidTag |
+`
+
+func renderDocs() string {
+	var b strings.Builder
+	b.WriteString(docsHead)
+	for _, done := range []bool{true, false} {
+		if done {
+			b.WriteString("## Implemented\n\n| operation | method | level | selected by | success |\n| --- | --- | --- | --- | --- |\n")
+		} else {
+			b.WriteString("\n## Not implemented\n\n| operation | method | level | selected by |\n| --- | --- | --- | --- |\n")
+		}
+		rows := Routes()
+		slices.SortFunc(rows, func(x, y Route) int { return strings.Compare(x.Operation, y.Operation) })
+		for _, r := range rows {
+			if r.Implemented() != done {
+				continue
+			}
+			var by []string
+			if r.Query != "" {
+				by = append(by, "`?"+r.Query+"`")
+			}
+			if r.Header != "" {
+				by = append(by, "`"+strings.ToLower(r.Header)+"`")
+			}
+			fmt.Fprintf(&b, "| %s | %s | %s | %s |", r.Operation, r.Method, r.Level, strings.Join(by, ", "))
+			if done {
+				fmt.Fprintf(&b, " %d |", r.Success)
+			}
+			b.WriteByte('\n')
+		}
+	}
+	b.WriteString(docsTail)
+	return b.String()
+}
