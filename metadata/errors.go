@@ -15,6 +15,8 @@ var (
 	ErrNoSuchVersion  = errors.New("no such version")
 	// ErrInvalidVersionID: not "null" and not 32 hexadecimal digits. It is an ErrNoSuchVersion.
 	ErrInvalidVersionID = fmt.Errorf("invalid version id: %w", ErrNoSuchVersion)
+	// ErrInvalidKey: empty, longer than MaxKey or with a NUL in it.
+	ErrInvalidKey       = errors.New("invalid key")
 	ErrNoSuchUpload     = errors.New("no such upload")
 	ErrPrecondition     = errors.New("precondition failed")
 	ErrInvalidPart      = errors.New("invalid part")

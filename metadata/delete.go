@@ -1,0 +1,154 @@
+package metadata
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+)
+
+// Delete deletes an object (id "") or removes exactly one version (id "null" or 32
+// hexadecimal digits). Without id, a versioned bucket gets a delete marker, a
+// suspended one a null marker in place of the null version. Removing the current
+// version makes the next newest current. Deleting what is absent is a success. The
+// condition is evaluated against the version that id names, else the current one.
+//
+// ErrNoSuchBucket, ErrPrecondition, ErrNoSuchKey for If-Match without an object,
+// ErrInvalidVersionID, ErrInvalidKey.
+func (db *DB) Delete(ctx context.Context, bucket, key, id string, cond Condition) (DeleteResult, error) {
+	var res DeleteResult
+	err := db.update(ctx, "delete object", func(t Txn, s *scratch) error {
+		b, err := db.bucket(t, s, bucket)
+		if err != nil {
+			return err
+		}
+		res, err = db.delete(t, s, b, DeleteItem{key, id, cond})
+		return err
+	})
+	if err != nil {
+		return DeleteResult{}, err
+	}
+	return res, nil
+}
+
+// DeleteMany deletes items (at most MaxListPage by S3's rule) in one transaction.
+// Results have the order of items; what went wrong with one is in its Err. The
+// error is for all: ErrNoSuchBucket or the engine's.
+func (db *DB) DeleteMany(ctx context.Context, bucket string, items []DeleteItem) ([]DeleteResult, error) {
+	res := make([]DeleteResult, len(items))
+	err := db.update(ctx, "delete objects", func(t Txn, s *scratch) error {
+		b, err := db.bucket(t, s, bucket)
+		if err != nil {
+			return err
+		}
+		for i, item := range items {
+			res[i], err = db.delete(t, s, b, item)
+			if err != nil && !beforeWrites(err) {
+				return err
+			}
+			res[i].Err = err
+		}
+		return nil
+	})
+	if errors.Is(err, ErrCorrupt) {
+		// One bad record must not keep the others from being deleted.
+		for i, item := range items {
+			var err error
+			res[i], err = db.Delete(ctx, bucket, item.Key, item.VersionID, item.Cond)
+			res[i].Err = err
+		}
+		return res, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return res, nil
+}
+
+// beforeWrites tells errors that delete returns before it changes anything.
+func beforeWrites(err error) bool {
+	return errors.Is(err, ErrPrecondition) || errors.Is(err, ErrNoSuchKey) ||
+		errors.Is(err, ErrInvalidVersionID) || errors.Is(err, ErrInvalidKey)
+}
+
+func (db *DB) delete(t Txn, s *scratch, b *Bucket, item DeleteItem) (DeleteResult, error) {
+	o, err := db.openObject(t, s, b, item.Key)
+	if err != nil {
+		return DeleteResult{}, err
+	}
+	if item.VersionID != "" {
+		return o.removeVersion(item.VersionID, &item.Cond)
+	}
+	if err := item.Cond.check(o.cur); err != nil {
+		return DeleteResult{}, err
+	}
+	if b.Versioning == Unversioned {
+		return DeleteResult{}, o.replaceNull()
+	}
+	marker := &Version{
+		Key:          item.Key,
+		DeleteMarker: true,
+		Null:         b.Versioning == VersioningSuspended,
+		Modified:     db.now().UTC().Truncate(timeUnit),
+	}
+	if marker.ID, err = o.newestID(); err != nil {
+		return DeleteResult{}, err
+	}
+	if marker.Null {
+		if err := o.replaceNull(); err != nil {
+			return DeleteResult{}, err
+		}
+	}
+	if err := o.retire(); err != nil {
+		return DeleteResult{}, err
+	}
+	return DeleteResult{VersionID: showID(marker.ID, marker.Null), DeleteMarker: true}, o.addOld(marker)
+}
+
+// newestID gives an id that sorts before those of all versions of the key, even of
+// ones that a gateway with a faster clock made.
+func (o *object) newestID() (VersionID, error) {
+	id := o.db.NewVersionID()
+	old, err := readNewestOld(o.t, o.s, o.bucket.ID, o.key)
+	if err != nil {
+		return id, err
+	}
+	for _, v := range []*Version{o.cur, old} {
+		if v == nil {
+			continue
+		}
+		if first := binary.BigEndian.Uint64(v.ID[:8]); first <= binary.BigEndian.Uint64(id[:8]) {
+			binary.BigEndian.PutUint64(id[:8], first-1)
+		}
+	}
+	return id, nil
+}
+
+func (o *object) removeVersion(id string, cond *Condition) (DeleteResult, error) {
+	v, err := find(o.t, o.s, o.bucket, o.cur, o.key, id)
+	if err != nil {
+		return DeleteResult{}, err
+	}
+	if err := cond.check(v); err != nil {
+		return DeleteResult{}, err
+	}
+	res := DeleteResult{VersionID: id}
+	if v == nil {
+		return res, nil
+	}
+	res.DeleteMarker = v.DeleteMarker
+	if v == o.cur {
+		err = o.removeCurrent()
+	} else {
+		err = o.removeOld(v)
+	}
+	if err != nil {
+		return DeleteResult{}, err
+	}
+	if err := o.discard(v); err != nil {
+		return DeleteResult{}, err
+	}
+	if o.bucket.Versioning == Unversioned {
+		return res, nil
+	}
+	return res, o.promote()
+}

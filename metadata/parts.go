@@ -1,0 +1,104 @@
+package metadata
+
+import (
+	"context"
+	"fmt"
+	"sort"
+)
+
+// PartsFor returns the parts that hold bytes [off, off+n) of v, in order; it reads
+// only their records and the table of contents. None for an empty object or range.
+// ErrStale when the object was removed meanwhile and its parts are gone.
+func (db *DB) PartsFor(ctx context.Context, v *Version, off, n int64) ([]PartSpan, error) {
+	if n <= 0 || off < 0 || off >= v.Size {
+		return nil, nil
+	}
+	if v.Inline != nil {
+		return []PartSpan{{Part: *v.Inline}}, nil
+	}
+	if v.Upload == (UploadID{}) {
+		return nil, nil
+	}
+	n = min(n, v.Size-off)
+	var spans []PartSpan
+	err := db.view(ctx, "read parts", func(r Reader, s *scratch) error {
+		toc, err := readContents(r, s, v.Upload)
+		if err != nil {
+			return err
+		}
+		spans = nil
+		first := sort.Search(toc.len(), func(i int) bool { return toc.row(i).End > off })
+		for i := first; i < toc.len() && toc.start(i) < off+n; i++ {
+			span, err := readSpan(r, s, v.Upload, toc, i)
+			if err != nil {
+				return err
+			}
+			if span.Part.Size > 0 {
+				spans = append(spans, span)
+			}
+		}
+		return nil
+	})
+	return spans, err
+}
+
+// PartByNumber returns the part that was uploaded under a number. An object put in
+// one piece has part 1 only, and an empty one no part. ErrInvalidPart when there is none; ErrStale as PartsFor.
+func (db *DB) PartByNumber(ctx context.Context, v *Version, number int) (PartSpan, error) {
+	if v.Upload == (UploadID{}) {
+		if number != 1 || v.Inline == nil {
+			return PartSpan{}, fmt.Errorf("part %d: %w", number, ErrInvalidPart)
+		}
+		return PartSpan{Part: *v.Inline}, nil
+	}
+	var span PartSpan
+	err := db.view(ctx, "read part", func(r Reader, s *scratch) error {
+		toc, err := readContents(r, s, v.Upload)
+		if err != nil {
+			return err
+		}
+		i := sort.Search(toc.len(), func(i int) bool { return int(toc.row(i).Number) >= number })
+		if i == toc.len() || int(toc.row(i).Number) != number {
+			return fmt.Errorf("part %d: %w", number, ErrInvalidPart)
+		}
+		span, err = readSpan(r, s, v.Upload, toc, i)
+		return err
+	})
+	return span, err
+}
+
+func readContents(r Reader, s *scratch, id UploadID) (contentsView, error) {
+	s.key = keyPart(s.key, id, 0)
+	raw, err := r.Get(s.key)
+	if err != nil {
+		return nil, err
+	}
+	if raw == nil {
+		return nil, ErrStale
+	}
+	toc, err := viewContents(s.key, raw)
+	if err != nil {
+		return nil, fmt.Errorf("contents of upload %s: %w", id, err)
+	}
+	return toc, nil
+}
+
+func readSpan(r Reader, s *scratch, id UploadID, toc contentsView, i int) (span PartSpan, err error) {
+	row := toc.row(i)
+	span.Start = toc.start(i)
+	s.key = keyPart(s.key, id, row.Number)
+	raw, err := r.Get(s.key)
+	if err != nil {
+		return span, err
+	}
+	if raw == nil {
+		return span, ErrStale
+	}
+	if err := decodePart(s.key, raw, &span.Part); err != nil {
+		return span, fmt.Errorf("part %d of upload %s: %w", row.Number, id, err)
+	}
+	if span.Part.Size != row.End-span.Start {
+		return span, fmt.Errorf("part %d of upload %s has %d bytes, not %d: %w", row.Number, id, span.Part.Size, row.End-span.Start, ErrCorrupt)
+	}
+	return span, nil
+}

@@ -1,0 +1,90 @@
+package metadata
+
+import "context"
+
+// Put makes v the current version of v.Key, replacing the null version where the
+// bucket is not versioned or versioning is suspended; what is replaced goes to the
+// garbage queue in the same transaction. v.ID is the caller's, from NewVersionID;
+// v.Null is set here. Putting the same ID again changes nothing, so that a put
+// whose outcome is unknown can be repeated.
+//
+// ErrNoSuchBucket; ErrPrecondition, or ErrNoSuchKey for If-Match without an object;
+// ErrInvalidKey.
+func (db *DB) Put(ctx context.Context, bucket string, v *Version, cond Condition) (PutResult, error) {
+	var res PutResult
+	err := db.update(ctx, "put object", func(t Txn, s *scratch) error {
+		b, err := db.bucket(t, s, bucket)
+		if err != nil {
+			return err
+		}
+		o, err := db.openObject(t, s, b, v.Key)
+		if err != nil {
+			return err
+		}
+		res = putResult(b, v.ID)
+		if o.cur != nil && o.cur.ID == v.ID {
+			return nil
+		}
+		if err := cond.check(o.cur); err != nil {
+			return err
+		}
+		return o.put(v)
+	})
+	if err != nil {
+		return PutResult{}, err
+	}
+	return res, nil
+}
+
+// put makes v current.
+func (o *object) put(v *Version) error {
+	v.Null = o.bucket.Versioning != VersioningEnabled
+	if v.Modified.IsZero() {
+		v.Modified = o.db.now().UTC().Truncate(timeUnit)
+	}
+	if v.Null {
+		if err := o.replaceNull(); err != nil {
+			return err
+		}
+	}
+	if err := o.retire(); err != nil {
+		return err
+	}
+	return o.setCurrent(v)
+}
+
+func putResult(b *Bucket, id VersionID) PutResult {
+	switch b.Versioning {
+	case VersioningEnabled:
+		return PutResult{VersionID: id.String()}
+	case VersioningSuspended:
+		return PutResult{VersionID: nullID}
+	}
+	return PutResult{}
+}
+
+// SetTags replaces the tags of a version (id as in Get); nil removes them. It
+// returns the version's id as S3 shows it, "" in a bucket that was never versioned.
+// Errors as Get.
+func (db *DB) SetTags(ctx context.Context, bucket, key, id string, tags map[string]string) (versionID string, err error) {
+	err = db.update(ctx, "set tags", func(t Txn, s *scratch) error {
+		b, err := db.bucket(t, s, bucket)
+		if err != nil {
+			return err
+		}
+		v, current, err := get(t, s, b, key, id)
+		if err != nil {
+			return err
+		}
+		v.Tags = tags
+		o := object{db: db, t: t, s: s, bucket: b, key: key}
+		if b.Versioning != Unversioned {
+			versionID = showID(v.ID, v.Null)
+		}
+		if current {
+			return o.setCurrent(v)
+		}
+		return o.addOld(v)
+	})
+	return versionID, err
+}
