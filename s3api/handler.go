@@ -139,10 +139,9 @@ func plausibleBucketName(name string) bool {
 	return true
 }
 
-// authenticate finds out who asks, and opens the body, of which nothing is read
-// yet: a client that waits for 100 Continue has sent nothing if this fails.
+// authenticate finds out who asks. Nothing of the body is read yet: a client that
+// waits for 100 Continue has sent nothing if this fails.
 func (c *call) authenticate() error {
-	c.r.Body = &c.wire
 	res, err := c.h.cfg.Auth.Verify(c.r)
 	if err != nil && !errors.Is(err, sigv4.ErrAnonymous) {
 		return err
@@ -171,7 +170,12 @@ func (c *call) authorize() error {
 // openBody makes the payload readable; operations that take one call it before
 // anything else that costs.
 func (c *call) openBody() error {
+	// net/http looks at r.Body when it decides whether to drain an unread body, so
+	// the one that it made must be back there.
+	inner := c.r.Body
+	c.r.Body = &c.wire
 	body, err := c.auth.Body(c.r)
+	c.r.Body = inner
 	if err != nil {
 		return err
 	}

@@ -113,7 +113,7 @@ func (c *call) listObjectsV2() error {
 }
 
 // listSize is about what the entries of a page take.
-func listSize(page *metadata.ListPage) int { return 1024 + 320*len(page.Entries) }
+func listSize(page *metadata.ListPage) int { return 1024 + 400*len(page.Entries) }
 
 // finishListing writes what both versions share and closes the document.
 func (c *call) finishListing(d *doc, l *listing, page *metadata.ListPage, owner bool) {
