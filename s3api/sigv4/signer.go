@@ -141,11 +141,14 @@ func (s *Signer) SignStream(r *http.Request, st Stream, t time.Time) error {
 	if st.Mode.trailers() {
 		r.Header.Set("X-Amz-Trailer", strings.ToLower(st.Checksum.Header()))
 	}
+	r.ContentLength = st.encodedLength()
+	if r.Header.Get("Content-Length") != "" { // then it will be signed
+		r.Header.Set("Content-Length", strconv.FormatInt(r.ContentLength, 10))
+	}
 	start, err := s.signHeader(r, st.Mode.String(), t)
 	if err != nil {
 		return err
 	}
-	r.ContentLength = st.encodedLength()
 	r.Body = io.NopCloser(newEncoder(st, start))
 	return nil
 }

@@ -135,7 +135,7 @@ func TestDocumentedStreams(t *testing.T) {
 	} {
 		r := request("PUT", "https://s3.amazonaws.com/examplebucket/chunkObject.txt", "", "X-Amz-Storage-Class", "REDUCED_REDUNDANCY")
 		if c.mode == PayloadChunkedSigned {
-			r.Header.Set("Content-Length", "66824")
+			r.Header.Set("Content-Length", "0") // the signer corrects it
 		}
 		st := Stream{Body: strings.NewReader(payload), Size: 66560, Mode: c.mode, Checksum: c.alg}
 		if err := newSigner().SignStream(r, st, docTime); err != nil {
