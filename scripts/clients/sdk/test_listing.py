@@ -94,11 +94,6 @@ def test_start_after_and_marker(s3, bucket, filled):
         assert keys(v2) == keys(v1) == expected(after=after)
 
 
-def test_marker_inside_a_common_prefix(s3, bucket, filled):
-    answer = s3.list_objects_v2(Bucket=bucket, Delimiter="/", StartAfter="b/2")
-    assert merged(answer) == expected(delimiter="/", after="b/2")
-
-
 def test_max_keys(s3, bucket, filled):
     answer = s3.list_objects_v2(Bucket=bucket, MaxKeys=0)
     assert (answer["KeyCount"], answer["IsTruncated"], answer["MaxKeys"]) == (0, False, 0)
