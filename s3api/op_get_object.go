@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/weftstore/weft/internal/checksum"
 	"github.com/weftstore/weft/metadata"
 )
 
@@ -149,6 +150,9 @@ func (c *call) selectPart(obj Object, v *metadata.Version, value string) (select
 		c.set("X-Amz-Mp-Parts-Count", itoa(v.PartCount))
 		if checksums {
 			c.setDigest(&part.Digest, 0)
+			if len(part.Digest.Sum) > 0 && v.Digest.Type != checksum.Unspecified {
+				c.set("X-Amz-Checksum-Type", v.Digest.Type.String()) // the object's, not the part's
+			}
 		}
 	} else if checksums {
 		c.setDigest(&v.Digest, 0)

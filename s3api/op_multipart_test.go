@@ -81,7 +81,8 @@ func TestMultipart(t *testing.T) {
 		t.Errorf("object of %d bytes, ETag %s", w.Body.Len(), w.Header().Get("Etag"))
 	}
 	w = e.want(206, "", "GET", "/bucket/k?partNumber=2", "", "X-Amz-Checksum-Mode: ENABLED")
-	wantHeaders(t, w, "X-Amz-Mp-Parts-Count: 2", "Content-Range: bytes 5242880-5242883/5242884", "X-Amz-Checksum-Sha256: "+sumOf(checksum.SHA256, "tail"))
+	wantHeaders(t, w, "X-Amz-Mp-Parts-Count: 2", "Content-Range: bytes 5242880-5242883/5242884", "X-Amz-Checksum-Sha256: "+sumOf(checksum.SHA256, "tail"),
+		"X-Amz-Checksum-Type: COMPOSITE")
 	if w.Body.String() != "tail" {
 		t.Errorf("part: %q", w.Body)
 	}

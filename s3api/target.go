@@ -106,10 +106,21 @@ func climbs(key string) bool {
 	return false
 }
 
+// validLabels reports whether name could be a host name: labels between dots are
+// not empty and neither begin nor end with a hyphen.
+func validLabels(name string) bool {
+	for label := range strings.SplitSeq(name, ".") {
+		if label == "" || label[0] == '-' || label[len(label)-1] == '-' {
+			return false
+		}
+	}
+	return true
+}
+
 // validBucketName applies AWS's rules for general purpose buckets (Amazon S3 User
 // Guide, "General purpose bucket naming rules").
 func validBucketName(name string) bool {
-	if len(name) < 3 || len(name) > 63 || strings.Contains(name, "..") {
+	if len(name) < 3 || len(name) > 63 || !validLabels(name) {
 		return false
 	}
 	digits, dots := 0, 0
@@ -121,11 +132,7 @@ func validBucketName(name string) bool {
 		case 'a' <= c && c <= 'z':
 		case c == '.':
 			dots++
-			fallthrough
 		case c == '-':
-			if i == 0 || i == len(name)-1 {
-				return false
-			}
 		default:
 			return false
 		}

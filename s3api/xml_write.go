@@ -143,7 +143,8 @@ func (d *doc) text(s string) {
 }
 
 // urlText appends s as encoding-type=url wants it: escaped like a query value,
-// with slashes left alone.
+// with slashes left alone. A space is %20, which decoders of paths and those of
+// queries read alike.
 func (d *doc) urlText(s string) {
 	const digits = "0123456789ABCDEF"
 	for i := range len(s) {
@@ -152,8 +153,6 @@ func (d *doc) urlText(s string) {
 		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9',
 			c == '-', c == '_', c == '.', c == '*', c == '/':
 			d.b = append(d.b, c)
-		case c == ' ':
-			d.b = append(d.b, '+')
 		default:
 			d.b = append(d.b, '%', digits[c>>4], digits[c&15])
 		}
