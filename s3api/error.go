@@ -3,7 +3,6 @@ package s3api
 import (
 	"context"
 	"errors"
-	"net/http"
 
 	"github.com/weftstore/weft/metadata"
 	"github.com/weftstore/weft/s3api/sigv4"
@@ -99,5 +98,7 @@ var translations = [...]struct {
 	{store.ErrFull, errInsufficientStorage},
 	{store.ErrUnavailable, errServiceUnavailable},
 	{store.ErrShortBody, errIncompleteBody},
-	{http.ErrHandlerTimeout, errRequestTimeout},
+	{store.ErrClosed, errServiceUnavailable},
+	{metadata.ErrInvalidKey, errInvalidArgument},
+	{context.DeadlineExceeded, errServiceUnavailable},
 }

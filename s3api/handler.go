@@ -50,12 +50,11 @@ type call struct {
 	ctx context.Context
 	id  string
 	target
-	route  *Route
-	query  query
-	auth   *sigv4.Result
-	body   *sigv4.Body
-	wire   progressReader
-	parsed bool // operation, level and target are known
+	route *Route
+	query query
+	auth  *sigv4.Result
+	body  *sigv4.Body
+	wire  progressReader
 
 	// vals backs the one-element header values, so that they cost no allocation.
 	vals  [24]string
@@ -105,7 +104,6 @@ func (c *call) serve() error {
 		return err
 	}
 	c.route = c.h.router.find(r.Method, c.level(), &c.query, r.Header)
-	c.parsed = true
 	if err = c.authenticate(); err != nil {
 		return err
 	}
@@ -150,6 +148,33 @@ func (c *call) authenticate() error {
 		return errAccessDenied
 	}
 	c.auth = res
+	if res.Identity.Presigned {
+		return c.hoist()
+	}
+	return nil
+}
+
+// hoist makes headers of the x-amz-* parameters of a presigned URL: S3 gives both
+// the same meaning, and SDKs move what they sign from one to the other. A header
+// that is there wins, since it is signed as well.
+func (c *call) hoist() error {
+	for i := range c.query.pairs {
+		p := &c.query.pairs[i]
+		if len(p.name) < 7 || !strings.EqualFold(p.name[:6], "X-Amz-") {
+			continue
+		}
+		name := http.CanonicalHeaderKey(p.name)
+		switch name {
+		case "X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-Expires", "X-Amz-Signedheaders", "X-Amz-Signature",
+			"X-Amz-Security-Token", "X-Amz-Content-Sha256", "X-Amz-Decoded-Content-Length", "X-Amz-Trailer", "X-Amz-Sdk-Checksum-Algorithm":
+			continue
+		case copySourceHeader:
+			return errNotImplemented // the route is chosen by the header
+		}
+		if len(c.r.Header[name]) == 0 {
+			c.r.Header[name] = []string{p.value}
+		}
+	}
 	return nil
 }
 

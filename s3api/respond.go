@@ -3,6 +3,7 @@ package s3api
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 
 	"github.com/weftstore/weft/metadata"
@@ -17,7 +18,11 @@ func (c *call) fail(err error) *Error {
 	if c.w.status != 0 || e == nil {
 		// The status line is out, or the client is gone: only a broken connection
 		// tells the truth.
-		c.h.cfg.Logger.LogAttrs(context.Background(), levelOf(e), "request aborted", attrs(c, err)...)
+		level := levelOf(e)
+		if c.w.gone {
+			level = slog.LevelDebug
+		}
+		c.h.cfg.Logger.LogAttrs(context.Background(), level, "request aborted", attrs(c, err)...)
 		panic(http.ErrAbortHandler)
 	}
 	if e.Status == http.StatusInternalServerError {

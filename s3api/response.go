@@ -15,6 +15,7 @@ type response struct {
 	limits *Limits
 	status int
 	sent   int64
+	gone   bool // a write failed: the client left, or took nothing for too long
 }
 
 func (w *response) init(inner http.ResponseWriter, l *Limits) {
@@ -41,6 +42,7 @@ func (w *response) Write(p []byte) (int, error) {
 	}
 	n, err := w.ResponseWriter.Write(p)
 	w.sent += int64(n)
+	w.gone = w.gone || err != nil
 	return n, err
 }
 

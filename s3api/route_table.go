@@ -65,8 +65,8 @@ func serviceRoutes() []Route {
 // that their parameters are known, and none of them is taken for another.
 func missingRoutes() []Route {
 	var rows []Route
-	add := func(level Level, method, query string, names ...string) {
-		for _, name := range names {
+	add := func(level Level, method, query, name string) {
+		if name != "" {
 			rows = append(rows, Route{Operation: name, Method: method, Level: level, Query: query})
 		}
 	}
@@ -106,11 +106,9 @@ func missingRoutes() []Route {
 		{ObjectLevel, "retention", "GetObjectRetention", "PutObjectRetention", ""},
 		{ObjectLevel, "torrent", "GetObjectTorrent", "", ""},
 	} {
-		for method, name := range map[string]string{http.MethodGet: m.get, http.MethodPut: m.put, http.MethodDelete: m.del} {
-			if name != "" {
-				add(m.level, method, m.query, name)
-			}
-		}
+		add(m.level, http.MethodGet, m.query, m.get)
+		add(m.level, http.MethodPut, m.query, m.put)
+		add(m.level, http.MethodDelete, m.query, m.del)
 	}
 	add(BucketLevel, http.MethodPost, "metadataConfiguration", "CreateBucketMetadataConfiguration")
 	add(BucketLevel, http.MethodPost, "metadataTable", "CreateBucketMetadataTableConfiguration")
