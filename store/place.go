@@ -8,13 +8,14 @@ import (
 )
 
 // place chooses n targets for the shards of a part, different ones, in random
-// order so that data and parity spread evenly. Targets that fail or are full
-// come last, after all that are well; with fewer than n targets the rest is nil.
+// order so that data and parity spread evenly. Targets that fail or are full are
+// left out as long as least others are there: to write to them would only cost
+// time. Places that nobody takes are nil.
 //
 // Among the well ones the choice is random with weights (Efraimidis and
 // Spirakis, "Weighted random sampling with a reservoir", 2006): more free space
 // draws more, work under way draws less.
-func (s *Store) place(n int, avoid []*target) []*target {
+func (s *Store) place(n, least int, avoid []*target) []*target {
 	type candidate struct {
 		t     *target
 		key   float64
@@ -43,11 +44,14 @@ func (s *Store) place(n int, avoid []*target) []*target {
 	})
 	chosen := make([]*target, n)
 	m := min(n, len(list))
+	for m > 0 && list[m-1].worse && m > least {
+		m--
+	}
 	for i := range m {
 		chosen[i] = list[i].t
 	}
 	// The weights decide who takes part, chance alone which shard it gets.
-	rand.Shuffle(m, func(i, j int) { chosen[i], chosen[j] = chosen[j], chosen[i] })
+	rand.Shuffle(n, func(i, j int) { chosen[i], chosen[j] = chosen[j], chosen[i] })
 	return chosen
 }
 
@@ -60,7 +64,7 @@ func (t *target) draw() float64 {
 
 // replacement is a target for one shard in place of those that failed, or nil.
 func (s *Store) replacement(used []*target, now time.Time) *target {
-	for _, t := range s.place(1, used) {
+	for _, t := range s.place(1, 1, used) {
 		if t != nil && t.usable(now) && !t.full(now) {
 			return t
 		}

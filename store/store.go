@@ -183,6 +183,13 @@ func (s *Store) note(t *target, op string, err error) {
 	}
 }
 
+// noteLate records that a read of the target was overtaken.
+func (s *Store) noteLate(t *target) {
+	if t.lates.Add(1) >= maxLates {
+		s.note(t, "read", errTimeout)
+	}
+}
+
 // acquire gets n blocks or ErrBusy within the time a request may wait.
 func (s *Store) acquire(ctx context.Context, p *rdma.Pool, n int) ([]*rdma.Block, error) {
 	if blocks, ok := p.TryAcquire(n); ok {

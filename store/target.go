@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/weftstore/weft/metadata"
+	"github.com/weftstore/weft/node"
 	"github.com/weftstore/weft/node/extent"
 )
 
@@ -13,6 +14,9 @@ import (
 const (
 	minDown = time.Second
 	maxDown = 30 * time.Second
+	// maxLates reads in a row that had to be hedged, none answered since, count as
+	// a failure: what is sent to a hung target holds its memory until it returns.
+	maxLates = 4
 	// fullFor is how long a target that said ErrFull is not asked again.
 	fullFor = 5 * time.Second
 )
@@ -26,6 +30,7 @@ type target struct {
 	api       atomic.Pointer[Target] // nil while it is away
 	inflight  atomic.Int32
 	fails     atomic.Int32 // in a row
+	lates     atomic.Int32 // reads overtaken by a hedge in a row
 	downUntil atomic.Int64 // Unix nanoseconds
 	fullUntil atomic.Int64
 	free      atomic.Int64 // bytes; 0 when not known
@@ -50,9 +55,14 @@ func (t *target) get() Target {
 	return nil
 }
 
-// usable says whether work should be sent there while others can do it.
+// usable says whether work should be sent there while others can do it. A target
+// that failed gets one operation at a time when its back-off is over, until one
+// succeeds; a hung one, whose operations never end, gets none.
 func (t *target) usable(now time.Time) bool {
-	return t.api.Load() != nil && t.downUntil.Load() <= now.UnixNano()
+	if t.api.Load() == nil || t.downUntil.Load() > now.UnixNano() {
+		return false
+	}
+	return t.fails.Load() == 0 || t.inflight.Load() == 0
 }
 
 func (t *target) full(now time.Time) bool { return t.fullUntil.Load() > now.UnixNano() }
@@ -66,7 +76,7 @@ func chunkFault(err error) bool {
 // failed notes an error of an operation.
 func (t *target) failed(now time.Time, err error) {
 	switch {
-	case chunkFault(err):
+	case chunkFault(err), errors.Is(err, node.ErrBusy):
 	case errors.Is(err, extent.ErrFull):
 		t.fullUntil.Store(now.Add(fullFor).UnixNano())
 	default:
@@ -77,6 +87,9 @@ func (t *target) failed(now time.Time, err error) {
 }
 
 func (t *target) worked() {
+	if t.lates.Load() != 0 {
+		t.lates.Store(0)
+	}
 	if t.fails.Load() != 0 {
 		t.fails.Store(0)
 		t.downUntil.Store(0)

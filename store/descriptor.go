@@ -1,0 +1,143 @@
+package store
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/weftstore/weft/metadata"
+	"github.com/weftstore/weft/node/extent"
+)
+
+// Constants of the descriptor's format; see doc.go.
+const (
+	descriptorMagic   = "WFTD"
+	descriptorVersion = 1
+	descriptorHead    = 8
+)
+
+// descriptorKind says what the chunk set that a descriptor is in belongs to. The
+// numbers are on disk.
+type descriptorKind uint8
+
+const (
+	kindObject   descriptorKind = 1 // an object put in one piece
+	kindPart     descriptorKind = 2 // a part of a multipart upload
+	kindManifest descriptorKind = 3 // the version and the parts of a multipart object
+)
+
+// descriptor is what every chunk says of itself, so that the metadata can be
+// rebuilt from the targets alone. It is the same on all shards of a set; the
+// chunk's id tells the shard.
+type descriptor struct {
+	kind   descriptorKind
+	bucket string
+	// version is set for kindObject, with Inline, and kindManifest, with Manifest.
+	version *metadata.Version
+	// The rest is set for kindPart.
+	upload metadata.UploadID
+	key    string
+	part   *metadata.Part
+}
+
+// encode appends the descriptor to dst. It is at most extent.MaxMeta bytes: the
+// tags of a version that would not fit otherwise are left out. ErrDescriptor
+// when that is not enough.
+func (d *descriptor) encode(dst []byte) ([]byte, error) {
+	out := d.append(dst)
+	if len(out)-len(dst) > extent.MaxMeta && d.version != nil && d.version.Tags != nil {
+		short, v := *d, *d.version
+		v.Tags, short.version = nil, &v
+		out = short.append(dst)
+	}
+	if n := len(out) - len(dst); n > extent.MaxMeta {
+		return nil, fmt.Errorf("encode %d bytes: %w", n, ErrDescriptor)
+	}
+	return out, nil
+}
+
+func (d *descriptor) append(dst []byte) []byte {
+	dst = append(dst, descriptorMagic...)
+	dst = append(dst, descriptorVersion, byte(d.kind))
+	dst = appendString(dst, d.bucket)
+	if d.kind != kindPart {
+		return metadata.EncodeVersion(dst, d.version)
+	}
+	dst = append(dst, d.upload[:]...)
+	dst = appendString(dst, d.key)
+	return metadata.EncodePart(dst, d.part)
+}
+
+// decodeDescriptor reads what encode wrote, all of b; ErrDescriptor otherwise,
+// wrapped. The descriptor keeps nothing of b.
+func decodeDescriptor(b []byte) (*descriptor, error) {
+	d, err := parseDescriptor(b)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrDescriptor, err)
+	}
+	return d, nil
+}
+
+func parseDescriptor(b []byte) (*descriptor, error) {
+	if len(b) < descriptorHead || len(b) > extent.MaxMeta {
+		return nil, fmt.Errorf("length %d", len(b))
+	}
+	if string(b[:4]) != descriptorMagic || b[4] != descriptorVersion {
+		return nil, fmt.Errorf("magic and version %x", b[:5])
+	}
+	d := &descriptor{kind: descriptorKind(b[5])}
+	var err error
+	if d.bucket, b, err = takeString(b[6:]); err != nil {
+		return nil, err
+	}
+	switch d.kind {
+	case kindObject, kindManifest:
+		if d.version, err = metadata.DecodeVersion(b); err != nil {
+			return nil, err
+		}
+		d.part = d.version.Inline
+		if d.kind == kindManifest {
+			d.part = d.version.Manifest
+		}
+		d.key = d.version.Key
+	case kindPart:
+		if len(b) < len(d.upload) {
+			return nil, fmt.Errorf("upload id cut short")
+		}
+		copy(d.upload[:], b)
+		if d.key, b, err = takeString(b[len(d.upload):]); err != nil {
+			return nil, err
+		}
+		if d.part, err = metadata.DecodePart(b); err != nil {
+			return nil, err
+		}
+	default:
+		return nil, fmt.Errorf("kind %d", d.kind)
+	}
+	return d, d.check()
+}
+
+// check refuses what decodes but cannot be.
+func (d *descriptor) check() error {
+	switch {
+	case d.part == nil:
+		return fmt.Errorf("no part")
+	case len(d.part.Targets) != int(d.part.K)+int(d.part.M):
+		return fmt.Errorf("%d targets for %d+%d shards", len(d.part.Targets), d.part.K, d.part.M)
+	case d.key == "" || len(d.key) > metadata.MaxKey:
+		return fmt.Errorf("key of %d bytes", len(d.key))
+	}
+	return geometry(d.part).Validate()
+}
+
+func appendString(dst []byte, s string) []byte {
+	dst = binary.LittleEndian.AppendUint16(dst, uint16(len(s)))
+	return append(dst, s...)
+}
+
+func takeString(b []byte) (string, []byte, error) {
+	if len(b) < 2 || len(b)-2 < int(binary.LittleEndian.Uint16(b)) {
+		return "", nil, fmt.Errorf("string cut short")
+	}
+	n := int(binary.LittleEndian.Uint16(b))
+	return string(b[2 : 2+n]), b[2+n:], nil
+}

@@ -1,0 +1,157 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/weftstore/weft/erasure"
+	"github.com/weftstore/weft/internal/checksum"
+	"github.com/weftstore/weft/metadata"
+	"github.com/weftstore/weft/node/extent"
+)
+
+// partSource is what becomes one chunk set.
+type partSource struct {
+	body   io.Reader
+	size   int64
+	layout erasure.Layout
+	alg    checksum.Algorithm
+	check  func(Sums) error // may be nil
+	// describe completes what the part belongs to and returns the descriptor for
+	// its chunks. It is called once, after check, when nothing but Targets of lost
+	// shards can change in part any more.
+	describe func(part *metadata.Part, sums Sums) ([]byte, error)
+}
+
+// stored is a chunk set that is durable but not referred to yet.
+type stored struct {
+	part metadata.Part
+	sums Sums
+	lost uint64 // bit i: shard i is missing
+}
+
+// cut chooses the geometry of a new part.
+func (s *Store) cut(layout erasure.Layout, size int64) erasure.Geometry {
+	if size <= int64(s.cfg.SmallMax) {
+		return erasure.NewGeometry(layout.Small(), extent.MaxInline, size)
+	}
+	return erasure.NewGeometry(layout, s.pool.BlockSize(), size)
+}
+
+// storePart reads a body and makes it durable on a write quorum. After an error
+// nothing of it stays, but for what the garbage queue knows.
+func (s *Store) storePart(ctx context.Context, src *partSource) (*stored, error) {
+	g := s.cut(src.layout, src.size)
+	out := &stored{part: metadata.Part{
+		Number: 1, Set: newSet(), K: g.Layout.K, M: g.Layout.M,
+		Block: uint32(g.Block), Size: g.Size, Modified: s.now(),
+	}}
+	targets := s.place(g.Layout.Shards(), g.Layout.WriteQuorum(), nil)
+	if err := s.enough(targets, g.Layout); err != nil {
+		return nil, err
+	}
+	w := &partJob{s: s, src: src, g: g, targets: targets, out: out,
+		body: body{r: src.body, left: src.size}, sums: newSummer(src.alg, src.size)}
+	defer w.sums.stop()
+	var err error
+	if g.ChunkLen() <= int64(min(extent.MaxInline, s.small.BlockSize())) {
+		err = w.storeInline(ctx)
+	} else {
+		err = w.storeStriped(ctx)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if out.lost != 0 {
+		if f := s.cfg.Events.DegradedWrite; f != nil {
+			f(popcount(out.lost))
+		}
+	}
+	return out, nil
+}
+
+// partJob is one part on its way to the targets.
+type partJob struct {
+	s       *Store
+	src     *partSource
+	g       erasure.Geometry
+	targets []*target // by shard as first placed; nil is nowhere
+	out     *stored
+	body    body
+	sums    *summer
+}
+
+// enough fails when no write quorum of targets was found.
+func (s *Store) enough(targets []*target, l erasure.Layout) error {
+	n, full, now := 0, 0, s.now()
+	for _, t := range targets {
+		if t == nil {
+			continue
+		}
+		n++
+		if t.full(now) {
+			full++
+		}
+	}
+	switch {
+	case n < l.WriteQuorum():
+		return fmt.Errorf("place %v: %d targets are there: %w", l, n, ErrUnavailable)
+	case n-full < l.WriteQuorum():
+		return fmt.Errorf("place %v: %d of %d targets are full: %w", l, full, n, ErrFull)
+	}
+	return nil
+}
+
+// seal ends the body, lets the caller check the sums and gives the descriptor.
+func (w *partJob) seal() ([]byte, error) {
+	if err := w.body.end(); err != nil {
+		return nil, err
+	}
+	w.out.sums = w.sums.finish()
+	if w.src.check != nil {
+		if err := w.src.check(w.out.sums); err != nil {
+			return nil, err
+		}
+	}
+	w.out.part.MD5, w.out.part.Digest = w.out.sums.MD5, w.out.sums.Digest
+	return w.src.describe(&w.out.part, w.out.sums)
+}
+
+// setTargets records where the shards are.
+func (w *partJob) setTargets(placed []*target) {
+	w.out.part.Targets = make([]metadata.TargetID, len(placed))
+	w.out.lost = 0
+	for i, t := range placed {
+		if t == nil {
+			w.out.lost |= 1 << i
+			continue
+		}
+		w.out.part.Targets[i] = t.id
+	}
+}
+
+// quorumErrorOf is the error of a write that too few targets took.
+func quorumErrorOf(done, quorum int, errs []error) error {
+	full, failed := 0, 0
+	var last error
+	for _, err := range errs {
+		if err == nil {
+			continue
+		}
+		failed++
+		last = err
+		if errors.Is(err, extent.ErrFull) {
+			full++
+		}
+	}
+	kind := ErrUnavailable
+	if failed > 0 && full == failed {
+		kind = ErrFull
+	}
+	if last == nil {
+		last = errNoTarget
+	}
+	return fmt.Errorf("write shards: %d of %d possible: %w: %w", done, quorum, kind, last)
+}
