@@ -273,6 +273,7 @@ type rigOptions struct {
 	targets int
 	block   int // 0: 64 KiB, so that a few hundred KiB have several stripes
 	blocks  int // 0: 64
+	events  Events
 }
 
 // newRig makes a store with a bucket "b". Both pools are poisoned. Close it.
@@ -296,7 +297,7 @@ func newRig(t fataler, o rigOptions) *rig {
 	r.small.Poison(true)
 	cfg := DefaultConfig()
 	cfg.Meta, cfg.Pool, cfg.Small, cfg.Layout = r.db, r.pool, r.small, l
-	cfg.SmallMax = 8 << 10
+	cfg.SmallMax, cfg.Events = 8<<10, o.events
 	for i := range max(o.targets, l.Shards()) {
 		ft := newFakeTarget(r.fabric)
 		r.targets = append(r.targets, ft)

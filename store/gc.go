@@ -11,6 +11,13 @@ import (
 // gcBatch is how many chunk sets are deleted in one go.
 const gcBatch = 512
 
+// gcRetry is how often more than gcBatch sets that wait for a target are tried
+// again; gcRemember how many of them are remembered.
+const (
+	gcRetry    = 30 * time.Second
+	gcRemember = 1 << 16
+)
+
 // kickGC asks for a look at the garbage queue soon.
 func (s *Store) kickGC() {
 	select {
@@ -23,90 +30,119 @@ func (s *Store) kickGC() {
 // instance. It does not wait.
 func (s *Store) Kick() { s.kickGC() }
 
+// collector is the state of the garbage collection.
+type collector struct {
+	s     *Store
+	after uint64 // position in the queue that was reached
+	stuck int    // sets passed over since the queue's head
+	// partly has the sets that were deleted from all targets that are there. It is
+	// only to save work and is forgotten when it gets long.
+	partly map[metadata.SetID]bool
+	retry  time.Time // of the sets passed over
+}
+
 // gcLoop empties the garbage queue. Sets that cannot be deleted now, because they
 // are read or a target is away, stay in the queue and are passed over until the
-// next full pass, which begins with every tick.
+// next look at its head.
 func (s *Store) gcLoop(ctx context.Context) {
+	c := &collector{s: s, partly: make(map[metadata.SetID]bool)}
 	tick := time.NewTicker(s.cfg.GCInterval)
 	defer tick.Stop()
-	var after uint64
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-s.gcKick:
 		case <-tick.C:
-			after = 0
+			c.rewind(time.Now())
 		}
 		for ctx.Err() == nil {
-			next, n, err := s.collectGarbage(ctx, after)
-			if err != nil {
-				if ctx.Err() == nil {
-					s.log.Warn("garbage not collected", "error", err)
-				}
-				break
+			n, err := c.batch(ctx)
+			if err != nil && ctx.Err() == nil {
+				s.log.Warn("garbage not collected", "error", err)
 			}
-			after = next
-			if n < gcBatch {
+			if n < gcBatch || err != nil {
 				break
 			}
 		}
 	}
 }
 
-// collectGarbage deletes one batch of sets behind after in the queue. It returns
-// the last position it looked at and the number of sets that it found.
-func (s *Store) collectGarbage(ctx context.Context, after uint64) (next uint64, n int, err error) {
-	sets, err := s.meta.GarbageAfter(ctx, after, gcBatch)
+// rewind goes back to the head of the queue; not often when many sets wait there
+// for a target that is away.
+func (c *collector) rewind(now time.Time) {
+	if c.stuck > gcBatch && now.Before(c.retry) {
+		return
+	}
+	c.after, c.stuck, c.retry = 0, 0, now.Add(gcRetry)
+	if len(c.partly) > gcRemember {
+		clear(c.partly)
+	}
+}
+
+// batch deletes the next sets in the queue and returns how many it looked at.
+func (c *collector) batch(ctx context.Context) (int, error) {
+	s := c.s
+	sets, err := s.meta.GarbageAfter(ctx, c.after, gcBatch)
 	if err != nil || len(sets) == 0 {
-		return after, 0, err
+		return 0, err
 	}
 	s.pins.barrier() // who opened one of them before it became garbage has pinned it now
 	now := s.now()
-	stuck := make([]bool, len(sets))
 	perTarget := make(map[metadata.TargetID][]extent.ID)
+	keep := make([]bool, len(sets))
 	for i, g := range sets {
-		stuck[i] = s.pins.pinned(g.Set) || !s.reachable(g, now)
+		if keep[i] = s.pins.pinned(g.Set); keep[i] {
+			continue
+		}
+		away := false
+		for _, id := range g.Targets {
+			away = away || (id != 0 && !s.canDelete(id, now))
+		}
+		keep[i] = away
+		if away && c.partly[g.Set] {
+			continue
+		}
 		for shard, id := range g.Targets {
-			if id != 0 && !stuck[i] {
+			if id != 0 && (!away || s.canDelete(id, now)) {
 				perTarget[id] = append(perTarget[id], chunkID(g.Set, shard))
 			}
+		}
+		if away {
+			c.partly[g.Set] = true
 		}
 	}
 	failed := s.deleteChunks(perTarget)
 	var done []uint64
 	for i, g := range sets {
 		for _, id := range g.Targets {
-			stuck[i] = stuck[i] || failed[id]
+			if failed[id] {
+				keep[i] = true
+				delete(c.partly, g.Set)
+			}
 		}
-		if !stuck[i] {
-			done = append(done, g.Seq)
-		}
-	}
-	next = sets[len(sets)-1].Seq
-	if len(done) == 0 {
-		return next, len(sets), nil
-	}
-	if err := s.meta.GarbageDone(ctx, done); err != nil {
-		return after, 0, err
-	}
-	if f := s.cfg.Events.Collected; f != nil {
-		f(len(done))
-	}
-	return next, len(sets), nil
-}
-
-// reachable says whether all targets of a set are there to delete from.
-func (s *Store) reachable(g metadata.Garbage, now time.Time) bool {
-	for _, id := range g.Targets {
-		if id == 0 {
+		if keep[i] {
+			c.stuck++
 			continue
 		}
-		if t := s.target(id); t == nil || !t.usable(now) {
-			return false
+		done = append(done, g.Seq)
+		delete(c.partly, g.Set)
+	}
+	if len(done) > 0 {
+		if err := s.meta.GarbageDone(ctx, done); err != nil {
+			return 0, err
+		}
+		if f := s.cfg.Events.Collected; f != nil {
+			f(len(done))
 		}
 	}
-	return true
+	c.after = sets[len(sets)-1].Seq
+	return len(sets), nil
+}
+
+func (s *Store) canDelete(id metadata.TargetID, now time.Time) bool {
+	t := s.target(id)
+	return t != nil && t.usable(now)
 }
 
 // deleteChunks deletes at several targets at once and tells which failed. A target

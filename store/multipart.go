@@ -47,8 +47,7 @@ func (s *Store) PutPart(ctx context.Context, req *PartRequest) (*PutResult, erro
 	commit, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
 	defer cancel()
 	if err := s.meta.PutPart(commit, req.Bucket, req.Key, req.Upload, &st.part); err != nil {
-		s.unmade(err, &st.part)
-		return nil, err
+		return nil, s.unmade(err, &st.part)
 	}
 	s.kickGC()
 	if st.lost != 0 {
@@ -109,8 +108,7 @@ func (s *Store) Complete(ctx context.Context, req *CompleteRequest) (*PutResult,
 	defer cancel()
 	res, err := s.meta.Complete(commit, req.Bucket, req.Key, req.Upload, listed, &v, req.Cond)
 	if err != nil {
-		s.unmade(err, &manifest.part)
-		return nil, err
+		return nil, s.unmade(err, &manifest.part)
 	}
 	s.kickGC()
 	if manifest.lost != 0 {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/weftstore/weft/metadata"
@@ -51,8 +52,7 @@ func (s *Store) Put(ctx context.Context, req *PutRequest) (*PutResult, error) {
 	defer cancel()
 	res, err := s.meta.Put(commit, req.Bucket, v, req.Cond)
 	if err != nil {
-		s.unmade(err, &st.part)
-		return nil, err
+		return nil, s.unmade(err, &st.part)
 	}
 	s.kickGC()
 	if st.lost != 0 {
@@ -62,19 +62,26 @@ func (s *Store) Put(ctx context.Context, req *PutRequest) (*PutResult, error) {
 	return &PutResult{ETag: v.ETag(), VersionID: res.VersionID, Sums: st.sums, Size: v.Size}, nil
 }
 
-// unmade deletes the chunks of a part whose metadata was refused. When the
-// outcome is not certain they stay: to lose space is better than to lose data.
-func (s *Store) unmade(err error, p *metadata.Part) {
+// unmade deletes the chunks of a part whose metadata was refused, and returns the
+// error for the caller. When the outcome is not certain the chunks stay: to lose
+// space is better than to lose data.
+func (s *Store) unmade(err error, p *metadata.Part) error {
+	if errors.Is(err, syscall.ENOSPC) {
+		// The engine allocates before it commits, so nothing was committed.
+		s.discard(p.Set, p.Targets)
+		return fmt.Errorf("%w: %w", ErrFull, err)
+	}
 	for _, refused := range []error{
 		metadata.ErrNoSuchBucket, metadata.ErrPrecondition, metadata.ErrNoSuchKey, metadata.ErrNoSuchUpload,
 		metadata.ErrInvalidPart, metadata.ErrInvalidPartOrder, metadata.ErrPartTooSmall, metadata.ErrStale,
 	} {
 		if errors.Is(err, refused) {
 			s.discard(p.Set, p.Targets)
-			return
+			return err
 		}
 	}
 	s.log.Error("outcome of a metadata commit is not known, leaving its chunks", "set", p.Set, "error", err)
+	return err
 }
 
 // precheck fails early what would fail in the transaction, so that the body need

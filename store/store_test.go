@@ -11,9 +11,12 @@ import (
 	"sync"
 	"testing"
 	"testing/iotest"
+	"testing/synctest"
+	"time"
 
 	"github.com/weftstore/weft/internal/checksum"
 	"github.com/weftstore/weft/metadata"
+	"github.com/weftstore/weft/node/extent"
 )
 
 // Every size around every boundary, over every layout from one target to twelve,
@@ -144,9 +147,8 @@ func TestSmallPool(t *testing.T) {
 // Replaced and deleted objects give their chunks back, but not under a reader.
 func TestGarbage(t *testing.T) {
 	collected := make(chan int, 100)
-	r := newRig(t, rigOptions{layout: "ec:2+2"})
+	r := newRig(t, rigOptions{layout: "ec:2+2", events: Events{Collected: func(n int) { collected <- n }}})
 	defer r.close()
-	r.cfg.Events.Collected = func(n int) { collected <- n }
 	data := testBody(300_000, 1)
 	if err := r.put("k", data); err != nil {
 		t.Fatal(err)
@@ -243,5 +245,58 @@ func TestMultipart(t *testing.T) {
 	_, err := r.PutPart(ctx, &PartRequest{Bucket: "b", Key: "m", Number: 1, Size: 1, Body: iotest.ErrReader(io.ErrClosedPipe)})
 	if !errors.Is(err, metadata.ErrNoSuchUpload) {
 		t.Fatalf("part of no upload: %v", err)
+	}
+}
+
+// With a target away, deleted sets leave the others at once, and it when it is back.
+func TestGarbageOfAbsentTarget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, rigOptions{layout: "ec:2+2"})
+		defer r.close()
+		for i := range 3 * gcBatch {
+			if err := r.put(fmt.Sprint(i%2), testBody(20_000, 1)); err != nil {
+				t.Fatal(err)
+			}
+			if i == 0 {
+				r.SetTarget(TargetConfig{ID: 1})
+			}
+		}
+		time.Sleep(time.Minute)
+		if n := r.stored(); n != 2*3+1 {
+			t.Fatalf("%d chunks with a target away, want two objects' and one that waits", n)
+		}
+		r.SetTarget(TargetConfig{ID: 1, Target: r.targets[0]})
+		time.Sleep(time.Minute)
+		if n := r.stored(); n != 2*3 {
+			t.Fatalf("%d chunks, want those of two objects", n)
+		}
+	})
+}
+
+// Work is spread evenly over targets, less of it to those with little room, none
+// to those that fail while others are enough.
+func TestPlace(t *testing.T) {
+	r := newRig(t, rigOptions{layout: "ec:2+2", targets: 8})
+	defer r.close()
+	list := *r.Store.targets.Load()
+	for _, tg := range list {
+		tg.free.Store(1 << 40)
+	}
+	list[6].free.Store(1 << 34)
+	list[7].failed(time.Now(), extent.ErrOffline)
+	count := map[*target]int{}
+	const rounds = 4000
+	for range rounds {
+		for _, tg := range r.place(4, 3, nil) {
+			count[tg]++
+		}
+	}
+	for i, tg := range list[:6] {
+		if n := count[tg]; n < rounds/2 || n > rounds*3/4 {
+			t.Errorf("target %d chosen %d times of %d", i, n, rounds)
+		}
+	}
+	if count[list[6]] > rounds/4 || count[list[6]] == 0 || count[list[7]] != 0 || count[nil] != 0 {
+		t.Errorf("nearly full %d times, offline %d times, none %d times", count[list[6]], count[list[7]], count[nil])
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/weftstore/weft/metadata"
 	"github.com/weftstore/weft/node"
 	"github.com/weftstore/weft/node/extent"
+	"github.com/weftstore/weft/rdma"
 )
 
 // Back-off of a target that fails, doubled with each failure in a row.
@@ -17,6 +18,9 @@ const (
 	// maxLates reads in a row that had to be hedged, none answered since, count as
 	// a failure: what is sent to a hung target holds its memory until it returns.
 	maxLates = 4
+	// downAfter is how many errors in a row make a target be left alone. One bad
+	// sector must not cost every write its redundancy for a second.
+	downAfter = 3
 	// fullFor is how long a target that said ErrFull is not asked again.
 	fullFor = 5 * time.Second
 )
@@ -62,7 +66,7 @@ func (t *target) usable(now time.Time) bool {
 	if t.api.Load() == nil || t.downUntil.Load() > now.UnixNano() {
 		return false
 	}
-	return t.fails.Load() == 0 || t.inflight.Load() == 0
+	return t.fails.Load() < downAfter || t.inflight.Load() == 0
 }
 
 func (t *target) full(now time.Time) bool { return t.fullUntil.Load() > now.UnixNano() }
@@ -80,10 +84,28 @@ func (t *target) failed(now time.Time, err error) {
 	case errors.Is(err, extent.ErrFull):
 		t.fullUntil.Store(now.Add(fullFor).UnixNano())
 	default:
-		n := min(t.fails.Add(1), 16)
-		d := min(minDown<<(n-1), maxDown)
-		t.downUntil.Store(now.Add(d).UnixNano())
+		n := t.fails.Add(1)
+		if gone(err) && n < downAfter {
+			n = downAfter
+			t.fails.Store(n)
+		}
+		if n >= downAfter {
+			d := min(minDown<<min(n-downAfter, 16), maxDown)
+			t.downUntil.Store(now.Add(d).UnixNano())
+		}
 	}
+}
+
+// gone says that err leaves no doubt about the target.
+func gone(err error) bool {
+	for _, e := range []error{
+		errTimeout, extent.ErrOffline, extent.ErrFenced, node.ErrUnknownTarget, rdma.ErrPeer, rdma.ErrClosed,
+	} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
 }
 
 func (t *target) worked() {
