@@ -92,12 +92,17 @@ func splitID(k []byte) (key []byte, id [idLen]byte, ok bool) {
 
 // prefixEnd is the first key after all that begin with p; nil when there is none.
 func prefixEnd(p []byte) []byte {
-	end := bytes.TrimRight(p, "\xff")
-	if len(end) == 0 {
+	// Not bytes.TrimRight: it trims characters, and to it every byte that is no
+	// UTF-8 is the same one.
+	n := len(p)
+	for n > 0 && p[n-1] == 0xff {
+		n--
+	}
+	if n == 0 {
 		return nil
 	}
-	end = bytes.Clone(end)
-	end[len(end)-1]++
+	end := bytes.Clone(p[:n])
+	end[n-1]++
 	return end
 }
 
