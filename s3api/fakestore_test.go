@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/md5"
+	"encoding/binary"
 	"errors"
 	"io"
 	"sync"
@@ -19,7 +20,7 @@ type fakeObjects struct {
 	db   *metadata.DB
 	mu   sync.Mutex
 	data map[metadata.SetID][]byte
-	next byte
+	next uint64
 	puts atomic.Int64 // bodies that were read to their end and kept
 
 	failRead  error // of Object.Read
@@ -58,7 +59,8 @@ func (f *fakeObjects) keep(body io.Reader, size int64, a checksum.Algorithm, che
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.next++
-	set := metadata.SetID{15: f.next}
+	var set metadata.SetID
+	binary.BigEndian.PutUint64(set[8:], f.next)
 	f.data[set] = b
 	f.puts.Add(1)
 	return metadata.Part{Number: 1, Set: set, K: 1, Block: 1 << 20, Size: size, Targets: []metadata.TargetID{1}, MD5: sums.MD5, Digest: sums.Digest}, sums, nil
