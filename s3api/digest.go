@@ -90,7 +90,7 @@ func (p *promise) readSDKAlgorithm(h http.Header) error {
 	case p.algorithm == checksum.None && p.md5 == nil:
 		return errInvalidRequest.saying("x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or x-amz-trailer headers were found.")
 	case p.algorithm != checksum.None && p.algorithm != a:
-		return errInvalidRequest.saying("Value for x-amz-sdk-checksum-algorithm header is invalid.")
+		return badChecksum(a) // S3's API model names this code
 	}
 	return nil
 }

@@ -60,6 +60,8 @@ const docsTail = `
 | a body that makes too little progress | 400 RequestTimeout, nothing stored |
 | a read that fails after the header was sent | the connection is aborted |
 | user metadata that is not ASCII | decoded from and returned as RFC 2047 |
+| ` + "`x-amz-*`" + ` parameters of a presigned URL | count as the headers of that name; x-amz-copy-source is 501 there |
+| creating a bucket again | 409 BucketAlreadyOwnedByYou, in every region |
 | more tags than allowed | 400 InvalidTag |
 `
 

@@ -172,6 +172,7 @@ func TestChecksums(t *testing.T) {
 	e.want(400, "InvalidDigest", "PUT", "/bucket/bad", "hello", "Content-Md5: AAAA")
 	e.want(400, "InvalidRequest", "PUT", "/bucket/bad", "hello", "X-Amz-Checksum-Crc32: NhCmhg==", "X-Amz-Checksum-Sha1: qvTGHdzF6KLavt4PO0gs2a6pQ00=")
 	e.want(400, "InvalidRequest", "PUT", "/bucket/bad", "hello", "X-Amz-Sdk-Checksum-Algorithm: CRC32")
+	e.want(400, "BadDigest", "PUT", "/bucket/bad", "hello", "X-Amz-Checksum-Crc32: NhCmhg==", "X-Amz-Sdk-Checksum-Algorithm: SHA1")
 	e.want(404, "", "HEAD", "/bucket/bad", "")
 }
 
