@@ -311,3 +311,33 @@ func TestHedge(t *testing.T) {
 		r.close()
 	})
 }
+
+// A put whose quorum is there waits for a hung shard for Grace, at whichever
+// operation it hangs, and not for OpTimeout.
+func TestGrace(t *testing.T) {
+	for _, op := range []string{"append", "create", "write", "commit"} {
+		for _, size := range []int{1000, 200_000, 2_000_000} {
+			synctest.Test(t, func(t *testing.T) {
+				release, open := newGate()
+				defer open()
+				r := newRig(t, rigOptions{layout: "ec:2+2"})
+				r.targets[0].fault = func(o string) error {
+					if o == op {
+						<-release
+					}
+					return nil
+				}
+				begin := time.Now()
+				if err := r.put("k", testBody(size, 1)); err != nil {
+					t.Fatal(err)
+				}
+				if d := time.Since(begin); d > r.cfg.Grace+time.Second {
+					t.Fatalf("%s of %d bytes hung: put took %v", op, size, d)
+				}
+				open()
+				synctest.Wait()
+				r.close()
+			})
+		}
+	}
+}

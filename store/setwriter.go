@@ -163,14 +163,19 @@ func (sw *setWriter) await(ctx context.Context, ready func() bool) error {
 func (sw *setWriter) expire(now time.Time) time.Duration {
 	next := sw.s.cfg.OpTimeout
 	for _, sh := range sw.shards {
-		if sh.lost || sh.started.IsZero() {
+		idle := sh.started.IsZero()
+		if sh.lost || (idle && len(sh.queue) == 0) {
 			continue
 		}
 		limit := sw.s.cfg.OpTimeout
 		if sw.ahead(sh.done) >= sw.quorum {
 			limit = min(limit, sw.s.cfg.Grace)
 		}
-		if left := limit - now.Sub(sh.started); left > 0 {
+		left := limit
+		if !idle { // otherwise it begins any moment
+			left -= now.Sub(sh.started)
+		}
+		if left > 0 {
 			next = min(next, left)
 			continue
 		}
