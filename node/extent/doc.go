@@ -1,0 +1,2 @@
+// Package extent is the on-disk chunk store of one target.
+package extent
