@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -55,9 +56,18 @@ func (t *Target) Verify(ctx context.Context, id extent.ID) error {
 }
 
 // Compact gives dead space back, reading and writing at most bytesPerSec; 0 is
-// without limit. It takes as long as it takes.
-func (t *Target) Compact(ctx context.Context, bytesPerSec int64) error {
-	return t.c.do(ctx, request{op: opCompact, target: t.uuid, value: uint64(max(bytesPerSec, 0))}, nil, nil)
+// without limit, and tells how many bytes that were. It takes as long as it takes.
+func (t *Target) Compact(ctx context.Context, bytesPerSec int64) (int64, error) {
+	x := t.c.exchanges.Get().(*exchange)
+	defer t.c.exchanges.Put(x)
+	x.q = request{op: opCompact, target: t.uuid, value: uint64(max(bytesPerSec, 0))}
+	if err := t.c.call(ctx, x, nil, nil); err != nil {
+		return 0, err
+	}
+	if len(x.r.body) != 8 {
+		return 0, fmt.Errorf("compact: %w", protocolError("reply of %d bytes", len(x.r.body)))
+	}
+	return int64(binary.LittleEndian.Uint64(x.r.body) &^ (1 << 63)), nil
 }
 
 // Usage of the target.

@@ -54,7 +54,7 @@
 //	11  List        value: limit, body: none or the id after which to begin   count infos
 //	12  Delete      body: ids (17 bytes each)                   -
 //	13  Verify      id                                          -
-//	14  Compact     value: bytes a second, 0 unlimited          -
+//	14  Compact     value: bytes a second, 0 unlimited          bytes given back (8)
 //	15  Usage       -                                           usage
 //	16  Checkpoint  -                                           -
 //

@@ -24,6 +24,9 @@ var (
 	ErrProtocol = errors.New("fabric protocol error")
 )
 
+// errForeign: the directory holds another target than it should.
+var errForeign = fmt.Errorf("another target is in the directory: %w", extent.ErrOffline)
+
 // status is the first byte of a reply.
 type status uint8
 

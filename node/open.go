@@ -1,0 +1,73 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+
+	"github.com/weftstore/weft/internal/vfs"
+	"github.com/weftstore/weft/node/extent"
+)
+
+// OpenExtent opens the extent store in a real directory. The index is kept in
+// indexDir under the target's name, in memory when indexDir is empty.
+func OpenExtent(dir, indexDir string, o OpenOptions) (Backend, extent.Identity, error) {
+	fsys, err := vfs.NewOS(dir)
+	if err != nil {
+		return nil, extent.Identity{}, fmt.Errorf("open target in %s: %w", dir, err)
+	}
+	sb, err := extent.ReadSuperblock(fsys)
+	if err != nil {
+		return nil, extent.Identity{}, fmt.Errorf("open target in %s: %w", dir, err)
+	}
+	if (o.Expect.Target != [16]byte{} && o.Expect.Target != sb.Target) ||
+		(o.Expect.Deployment != [16]byte{} && o.Expect.Deployment != sb.Deployment) {
+		return nil, sb.Identity, fmt.Errorf("open target in %s: %w: it is %s", dir, errForeign, sb.Identity)
+	}
+	cfg := extent.Config{FS: fsys, Identity: sb.Identity, Events: logEvents(o, dir)}
+	if indexDir != "" {
+		cfg.IndexPath = filepath.Join(indexDir, TargetUUID(sb.Target).String()+".index")
+	}
+	t, err := extent.Open(cfg)
+	if err != nil {
+		return nil, sb.Identity, err
+	}
+	return extentBackend{t}, sb.Identity, nil
+}
+
+// FormatExtent makes an empty real directory a target of the extent store.
+func FormatExtent(dir string, id extent.Identity) error {
+	fsys, err := vfs.NewOS(dir)
+	if err != nil {
+		return err
+	}
+	return extent.Format(fsys, id)
+}
+
+// logEvents logs what an operator should know of.
+func logEvents(o OpenOptions, dir string) extent.Events {
+	log := o.Logger.With("dir", dir)
+	return extent.Events{
+		Rebuild: func(reason error) { log.Info("index is made again from the extents", "reason", reason) },
+		Torn: func(id extent.ID, num uint64) {
+			log.Info("dropped a chunk that a crash left incomplete", "set", id.Set, "index", id.Index, "extent", num)
+		},
+		Corrupt: func(id extent.ID, num uint64, err error) {
+			log.Error("chunk does not match its checksum", "set", id.Set, "index", id.Index, "extent", num, "err", err)
+		},
+		SyncFailed: func(num uint64, err error) {
+			log.Error("write or sync failed: the extent takes no more writes", "extent", num, "err", err)
+		},
+	}
+}
+
+// extentBackend is an extent.Target as a Backend.
+type extentBackend struct{ *extent.Target }
+
+func (b extentBackend) Create(ctx context.Context, id extent.ID, length int64) (ChunkWriter, error) {
+	w, err := b.Target.Create(ctx, id, length)
+	if err != nil {
+		return nil, err
+	}
+	return w, nil
+}

@@ -1,0 +1,173 @@
+package node
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/weftstore/weft/node/extent"
+	"github.com/weftstore/weft/rdma"
+)
+
+// writers are the open writer handles.
+type writers struct {
+	cfg Config
+
+	mu   sync.Mutex
+	open map[uint64]*openWriter
+}
+
+// openWriter is one handle. use is read-locked by writes under way and locked by
+// who ends it, who has taken it out of the table before.
+type openWriter struct {
+	w    ChunkWriter
+	t    *target
+	x    *session
+	peer uint64
+	use  sync.RWMutex
+	last atomic.Int64 // ns: when it was last used
+}
+
+func newWriters(cfg Config) *writers {
+	return &writers{cfg: cfg, open: map[uint64]*openWriter{}}
+}
+
+// peerSession identifies the connection of a request, 0 when the transport does
+// not say: a handle is only good where it was given out.
+func peerSession(p rdma.Peer) uint64 {
+	if s, ok := p.(interface{ Session() uint64 }); ok {
+		return s.Session()
+	}
+	return 0
+}
+
+// full says whether no handle may be added.
+func (ws *writers) full() bool {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	return len(ws.open) >= ws.cfg.MaxHandles
+}
+
+// add gives a writer a handle; ErrBusy when there are too many.
+func (ws *writers) add(o *openWriter) (uint64, error) {
+	o.last.Store(ws.cfg.Now().UnixNano())
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	if len(ws.open) >= ws.cfg.MaxHandles {
+		return 0, fmt.Errorf("%w: %d writers are open", ErrBusy, len(ws.open))
+	}
+	for {
+		var b [8]byte
+		_, _ = rand.Read(b[:]) // never fails since Go 1.24
+		h := binary.LittleEndian.Uint64(b[:])
+		if h != 0 && ws.open[h] == nil {
+			ws.open[h] = o
+			return h, nil
+		}
+	}
+}
+
+// find is the writer behind a handle for a request of this peer to this target.
+// With take it is out of the table, and the caller must end it.
+func (ws *writers) find(h uint64, t *target, peer uint64, take bool) (*openWriter, error) {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	o := ws.open[h]
+	if o == nil || o.t != t || o.peer != peer {
+		return nil, errNoWriter()
+	}
+	if take {
+		delete(ws.open, h)
+	} else if !o.use.TryRLock() {
+		return nil, errNoWriter()
+	}
+	return o, nil
+}
+
+func errNoWriter() error {
+	return fmt.Errorf("%w: no such writer here (any more)", extent.ErrInvalid)
+}
+
+// release ends a write that find began.
+func (ws *writers) release(o *openWriter) {
+	o.last.Store(ws.cfg.Now().UnixNano())
+	o.use.RUnlock()
+}
+
+// abort ends a writer that is out of the table.
+func (o *openWriter) abort() {
+	o.use.Lock() // waits for writes under way
+	defer o.use.Unlock()
+	o.w.Abort()
+}
+
+// abortSession ends the writers of a session that is closed.
+func (ws *writers) abortSession(x *session) {
+	for _, o := range ws.takeIf(func(o *openWriter) bool { return o.x == x }) {
+		o.abort()
+	}
+}
+
+func (ws *writers) takeIf(cond func(o *openWriter) bool) []*openWriter {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	var taken []*openWriter
+	for h, o := range ws.open {
+		if cond(o) {
+			delete(ws.open, h)
+			taken = append(taken, o)
+		}
+	}
+	return taken
+}
+
+// count is how many writers are open on t.
+func (ws *writers) count(t *target) uint64 {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	var n uint64
+	for _, o := range ws.open {
+		if o.t == t {
+			n++
+		}
+	}
+	return n
+}
+
+// sweep aborts idle writers until ctx ends.
+func (ws *writers) sweep(ctx context.Context) {
+	tick := time.NewTicker(max(ws.cfg.HandleTTL/4, time.Millisecond))
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		ws.sweepOnce()
+	}
+}
+
+// sweepOnce aborts the writers that nobody used for HandleTTL.
+func (ws *writers) sweepOnce() {
+	limit := ws.cfg.Now().Add(-ws.cfg.HandleTTL).UnixNano()
+	idle := ws.takeIf(func(o *openWriter) bool {
+		if o.last.Load() > limit || !o.use.TryLock() {
+			return false // used, or in use now
+		}
+		o.use.Unlock()
+		return true
+	})
+	for _, o := range idle {
+		ws.cfg.Logger.Warn("idle writer aborted", "target", o.t.uuid, "ttl", ws.cfg.HandleTTL)
+		// The session may be closing: then its backend is aborted with it.
+		if o.x.use.TryRLock() {
+			o.abort()
+			o.x.use.RUnlock()
+		}
+	}
+}
