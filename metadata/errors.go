@@ -24,6 +24,10 @@ var (
 	ErrPartTooSmall     = errors.New("part too small")
 	// ErrStale: the record changed since the caller read it; nothing was done.
 	ErrStale = errors.New("record changed")
+	// ErrTooLarge: a key or a value is beyond the limits of KV.
+	ErrTooLarge = errors.New("key or value too large")
+	// ErrClosed: the engine was closed.
+	ErrClosed = errors.New("metadata engine closed")
 	// ErrCorrupt: a record does not match its checksum or cannot be decoded.
 	ErrCorrupt = errors.New("metadata corrupt")
 )

@@ -185,13 +185,22 @@ func decodeDamage(key, value []byte) (g Damage, err error) {
 	return g, d.end()
 }
 
+// Flags of a target.
+const (
+	targetRetired = 1 << iota
+	targetMount
+)
+
 func encodeTarget(dst, key []byte, t *Target) []byte {
 	start := len(dst)
-	var retired byte
+	var flags byte
 	if t.Retired {
-		retired = 1
+		flags |= targetRetired
 	}
-	dst = append(dst, recordFormat, retired)
+	if t.Mount {
+		flags |= targetMount
+	}
+	dst = append(dst, recordFormat, flags)
 	dst = append(dst, t.UUID[:]...)
 	dst = appendTime(dst, t.Added)
 	return seal(appendStr(dst, t.Path), start, key)
@@ -206,7 +215,8 @@ func decodeTarget(key, value []byte) (t Target, err error) {
 		return t, fmt.Errorf("key of a target: %w", ErrCorrupt)
 	}
 	t.ID = TargetID(binary.BigEndian.Uint16(key[1:]))
-	t.Retired = d.u8() != 0
+	flags := d.u8()
+	t.Retired, t.Mount = flags&targetRetired != 0, flags&targetMount != 0
 	copy(t.UUID[:], d.take(16))
 	t.Added = d.time()
 	t.Path = d.str()

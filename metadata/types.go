@@ -163,6 +163,7 @@ type Target struct {
 	UUID    [16]byte // in the target's superblock
 	Path    string   // where it was seen last
 	Added   time.Time
+	Mount   bool // Path was a mount point when the target was added
 	Retired bool
 }
 
