@@ -20,6 +20,16 @@ def aws(*arguments, data=None, fails=False):
     return done.stderr if fails else done.stdout
 
 
+@pytest.fixture(scope="module", autouse=True)
+def configuration(tmp_path_factory):
+    """Version 1 of the cli presigns with signature version 2 in us-east-1 unless told otherwise."""
+    path = tmp_path_factory.mktemp("aws") / "config"
+    path.write_text("[default]\ns3 =\n    signature_version = s3v4\n    addressing_style = path\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_CONFIG_FILE", str(path))
+        yield
+
+
 def api(operation, *arguments, **named):
     out = aws("s3api", operation, *arguments, **named)
     return json.loads(out) if out.strip() else {}

@@ -9,13 +9,19 @@ import s3fs
 
 import kit
 
+OPTIONS = {
+    "key": kit.ACCESS,
+    "secret": kit.SECRET,
+    "endpoint_url": kit.ENDPOINT,
+    "config_kwargs": {"signature_version": "s3v4"},  # for presigned URLs, see the boto3 suite
+}
 BODY = kit.payload(12 * kit.MIB + 321)
 
 
 @pytest.fixture
 def fs():
     s3fs.S3FileSystem.clear_instance_cache()
-    return s3fs.S3FileSystem(key=kit.ACCESS, secret=kit.SECRET, endpoint_url=kit.ENDPOINT, use_listings_cache=False)
+    return s3fs.S3FileSystem(**OPTIONS, use_listings_cache=False)
 
 
 @pytest.fixture
@@ -141,13 +147,12 @@ def test_exclusive_create(fs, root):
 
 def test_url_chain(root, fs):
     fs.pipe(f"{root}/c", BODY)
-    options = {"key": kit.ACCESS, "secret": kit.SECRET, "endpoint_url": kit.ENDPOINT}
-    with fsspec.open(f"simplecache::s3://{root}/c", s3=options) as f:
+    with fsspec.open(f"simplecache::s3://{root}/c", s3=OPTIONS) as f:
         assert f.read() == BODY
 
 
 def test_versions(root):
-    fs = s3fs.S3FileSystem(key=kit.ACCESS, secret=kit.SECRET, endpoint_url=kit.ENDPOINT, version_aware=True, use_listings_cache=False)
+    fs = s3fs.S3FileSystem(**OPTIONS, version_aware=True, use_listings_cache=False)
     fs.make_bucket_versioned(root, True)
     fs.pipe(f"{root}/v", b"old")
     fs.pipe(f"{root}/v", b"new")

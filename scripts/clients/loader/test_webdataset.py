@@ -23,7 +23,7 @@ def sample(shard, index):
 
 @pytest.fixture(scope="module")
 def s3():
-    return boto3.client("s3", endpoint_url=kit.ENDPOINT, config=Config(s3={"addressing_style": "path"}))
+    return boto3.client("s3", endpoint_url=kit.ENDPOINT, config=Config(signature_version="s3v4", s3={"addressing_style": "path"}))
 
 
 @pytest.fixture(scope="module")
