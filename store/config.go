@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/weftstore/weft/erasure"
 	"github.com/weftstore/weft/metadata"
+	"github.com/weftstore/weft/node"
 	"github.com/weftstore/weft/node/extent"
 	"github.com/weftstore/weft/rdma"
 )
@@ -34,6 +36,9 @@ type Config struct {
 	AcquireWait time.Duration // how long a request waits for memory before ErrBusy
 	HedgeFloor  time.Duration // the least time after which a read is tried elsewhere as well
 	GCInterval  time.Duration // how often the queue of deleted chunks is looked at unasked
+
+	// NodeStatus tells the state and the space of targets for Status; nil: not known.
+	NodeStatus func(ctx context.Context) ([]node.TargetStatus, error)
 
 	Logger *slog.Logger     // nil discards
 	Now    func() time.Time // nil is time.Now

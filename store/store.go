@@ -31,6 +31,7 @@ type Store struct {
 
 	pins   pins
 	damage damageQueue
+	upkeep upkeep
 	gcKick chan struct{}
 
 	// Background work and calls that outlive their requests.
@@ -63,6 +64,7 @@ func New(cfg Config) (*Store, error) {
 	s.targets.Store(&targets)
 	s.pins.init()
 	s.damage.init()
+	s.upkeep.started = s.now()
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.goBackground(s.gcLoop)
 	s.goBackground(s.damageLoop)

@@ -1,0 +1,70 @@
+package store
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// MaintenanceOptions set the rhythm of the background work.
+type MaintenanceOptions struct {
+	SnapshotEvery time.Duration // of the metadata onto the targets; 0: never
+	ScrubEvery    time.Duration // verification of every chunk; 0: never
+	// Rates in bytes per second; 0 is no limit.
+	ScrubRate, RepairRate int64
+}
+
+// Rhythm of what has no option.
+const (
+	repairEvery = 5 * time.Second
+	sweepAfter  = time.Minute // from the start to the collection of what a crash left
+)
+
+// upkeep is the state of the maintenance.
+type upkeep struct {
+	started      time.Time  // of the store
+	placing      sync.Mutex // held while a repaired shard becomes visible or an orphan is deleted
+	repairing    sync.Mutex // one repair at a time
+	snapshotting sync.Mutex
+	repaired     atomic.Int64
+	waiting      atomic.Int64
+	lastSnapshot atomic.Int64 // Unix nanoseconds
+	lastScrub    atomic.Int64
+}
+
+// StartMaintenance repairs, scrubs, takes snapshots and collects orphans in the
+// background until Close. Call it once.
+func (s *Store) StartMaintenance(o MaintenanceOptions) {
+	s.every(repairEvery, "repair", func(ctx context.Context) error {
+		_, err := s.drainDamage(ctx, RepairOptions{BytesPerSecond: o.RepairRate}, nil)
+		return err
+	})
+	s.every(o.ScrubEvery, "scrub", func(ctx context.Context) error {
+		_, err := s.Scrub(ctx, ScrubOptions{BytesPerSecond: o.ScrubRate}, nil)
+		return err
+	})
+	s.every(o.SnapshotEvery, "snapshot", s.Snapshot)
+	s.goBackground(func(ctx context.Context) {
+		if pause(ctx, sweepAfter) != nil {
+			return
+		}
+		if _, err := s.sweep(ctx, true, new(CheckResult), nil); err != nil && ctx.Err() == nil {
+			s.log.Warn("orphans not collected", "error", err)
+		}
+	})
+}
+
+// every runs fn at intervals.
+func (s *Store) every(d time.Duration, name string, fn func(context.Context) error) {
+	if d <= 0 {
+		return
+	}
+	s.goBackground(func(ctx context.Context) {
+		for pause(ctx, d) == nil {
+			if err := fn(ctx); err != nil && ctx.Err() == nil {
+				s.log.Warn("maintenance failed", "work", name, "error", err)
+			}
+		}
+	})
+}
