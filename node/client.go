@@ -77,8 +77,8 @@ func (c *Client) Status(ctx context.Context) ([]TargetStatus, error) {
 			}
 			all, p = append(all, s), p[n:]
 		}
-		if x.r.more && x.r.count == 0 {
-			return nil, fmt.Errorf("status: %w", protocolError("more, but nothing here"))
+		if x.r.more && (x.r.count == 0 || len(all) > maxTargets) {
+			return nil, fmt.Errorf("status: %w", protocolError("no end of targets"))
 		}
 	}
 	return all, nil

@@ -20,6 +20,7 @@ const (
 	recordSize    = 168
 	maxMessage    = 256  // error text
 	maxDir        = 1024 // directory in a status
+	maxTargets    = 4096 // of a node
 	flagMore      = 1
 	maxUnits      = rdma.MaxBulk / erasure.Unit // CRCs with one transfer
 	maxReplyCRCs  = (rdma.MaxMessage - replySize) / 8
