@@ -68,8 +68,8 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	if err := soak(ctx, o, s); err != nil {
-		if s.command != nil && s.command.ProcessState == nil {
-			_ = s.kill()
+		if s.command != nil {
+			_ = s.command.Process.Kill() // an error if it has ended already
 		}
 		return fmt.Errorf("%w (seed %d, kept %s)", err, o.seed, dir)
 	}

@@ -21,6 +21,7 @@ type server struct {
 	environment          []string
 	access, secret       string
 	command              *exec.Cmd
+	done                 chan error // gets what Wait returned, when the process has ended
 	log                  *os.File
 }
 
@@ -56,6 +57,9 @@ func (s *server) start(ctx context.Context) error {
 	if err := s.command.Start(); err != nil {
 		return err
 	}
+	command, done := s.command, make(chan error, 1)
+	s.done = done
+	go func() { done <- command.Wait() }()
 	deadline := time.Now().Add(60 * time.Second)
 	for time.Now().Before(deadline) {
 		response, err := http.Get("http://" + s.address + "/healthz/ready")
@@ -65,7 +69,11 @@ func (s *server) start(ctx context.Context) error {
 				return nil
 			}
 		}
-		time.Sleep(20 * time.Millisecond)
+		select {
+		case err := <-done:
+			return fmt.Errorf("server ended before it was ready: %v, see %s", err, s.log.Name())
+		case <-time.After(20 * time.Millisecond):
+		}
 	}
 	return fmt.Errorf("server not ready within 60 s, see %s", s.log.Name())
 }
@@ -75,7 +83,7 @@ func (s *server) kill() error {
 	if err := s.command.Process.Signal(syscall.SIGKILL); err != nil {
 		return err
 	}
-	_ = s.command.Wait() // always an error: it was killed
+	<-s.done // always an error: it was killed
 	return nil
 }
 
@@ -84,7 +92,7 @@ func (s *server) stop() error {
 	if err := s.command.Process.Signal(syscall.SIGTERM); err != nil {
 		return err
 	}
-	return s.command.Wait()
+	return <-s.done
 }
 
 // check runs `weft admin check` against the running server.
