@@ -1,16 +1,22 @@
-// Package boltkv is the metadata engine of one machine: a bbolt file with group
-// commit.
+// Package boltkv is the engine of package metadata for one machine: one bbolt file.
 //
-// Updates that wait are run one after the other inside one bbolt transaction,
-// each over a write buffer of its own that is applied only when its function
-// returns nil, and one synced commit answers them all. So transactions are
-// serial, each sees those before it, and the cost of a sync is shared.
+// Updates are committed in groups. A committer goroutine takes all that wait, runs
+// them one after the other in one bbolt transaction, commits it (two fdatasyncs,
+// however many updates) and answers all. Each update writes to a buffer of its own,
+// which is applied when its function returns nil; so an update that fails leaves
+// nothing behind, and those after it in the group see the ones before it.
 //
-// The file has one bucket, "weft". The freelist is not written (it is found
-// again at open), and the file grows in large steps so that most commits change
-// no file size.
+// Durable: when Update returns nil the group's pages and then bbolt's meta page have
+// been synced, in this order. When the commit fails for lack of space, all of the
+// group get the error and the engine goes on; after any other failed write or sync the
+// state of the file is unknown, and updates fail until it is opened again.
 //
-// A commit that fails (a full disk, an I/O error) fails every update in it and
-// changes nothing; the engine stays usable. A page that bbolt cannot make sense
-// of is metadata.ErrCorrupt.
+// The file has one bucket, "weft". The list of free pages is not stored but found
+// by reading the file when it is opened. Records have checksums (package metadata);
+// bbolt's own pages have none, and a panic or a fault in bbolt over a damaged page
+// is returned as metadata.ErrCorrupt.
+//
+// Errors: the context's, if it ends before the update begins (once it runs, its
+// outcome is waited for); what the function returns, as it is; metadata.ErrClosed,
+// metadata.ErrCorrupt, metadata.ErrTooLarge; those of the file.
 package boltkv

@@ -31,6 +31,7 @@ type op struct {
 const (
 	arenaChunk = 16 << 10
 	slabChunk  = 32
+	keepArena  = 256 << 10 // what Reset keeps for reuse
 )
 
 // Len is the number of keys written.
@@ -41,6 +42,9 @@ func (b *Buffer) Size() int { return b.size }
 
 // Reset empties b, for use by another transaction. What it lent is invalid then.
 func (b *Buffer) Reset() {
+	if cap(b.arena) > keepArena {
+		b.arena = nil
+	}
 	*b = Buffer{ops: b.ops[:0], slab: b.slab[:0], arena: b.arena[:0], gen: b.gen + 1}
 }
 

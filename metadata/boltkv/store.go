@@ -1,0 +1,202 @@
+package boltkv
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/weftstore/weft/metadata"
+)
+
+// Options of a DB; the zero value is right outside tests.
+type Options struct {
+	// MapSize in bytes of address space reserved for the file. While the file fits,
+	// no update waits for long reads. 0: 16 GiB.
+	MapSize int
+	// LockTimeout is how long to wait for another process that has the file open.
+	// 0: one second.
+	LockTimeout time.Duration
+	// NoSync leaves out all syncs: for tests that measure or do not care.
+	NoSync bool
+}
+
+// DB implements metadata.KV. Safe for concurrent use.
+type DB struct {
+	db   *bbolt.DB
+	path string
+
+	mu      sync.Mutex
+	waiting []*request
+	closed  bool
+
+	wake    chan struct{} // room for one: somebody waits
+	stopped chan struct{}
+
+	failed atomic.Pointer[error] // why updates fail until the next Open
+}
+
+var bucketName = []byte("weft")
+
+// growBy is the step in bytes in which the file grows, so that most commits leave
+// its size as it is.
+const growBy = 64 << 20
+
+// fileMode: metadata tells of all users' keys.
+const fileMode = 0o600
+
+var _ metadata.KV = (*DB)(nil)
+
+// Open opens or creates the file at path, mode 0600. It fails when another process
+// has it.
+func Open(path string) (*DB, error) { return OpenWith(path, Options{}) }
+
+// OpenWith is Open with options.
+func OpenWith(path string, opts Options) (*DB, error) {
+	if opts.MapSize == 0 {
+		opts.MapSize = 16 << 30
+	}
+	if opts.LockTimeout == 0 {
+		opts.LockTimeout = time.Second
+	}
+	d := &DB{path: path, wake: make(chan struct{}, 1), stopped: make(chan struct{})}
+	err := guard("open", func() (err error) {
+		d.db, err = bbolt.Open(path, fileMode, &bbolt.Options{
+			Timeout:         opts.LockTimeout,
+			NoFreelistSync:  true,
+			FreelistType:    bbolt.FreelistMapType,
+			InitialMmapSize: opts.MapSize,
+			NoStatistics:    true,
+			NoSync:          opts.NoSync,
+		})
+		if err != nil {
+			return err
+		}
+		d.db.AllocSize = growBy
+		return d.db.Update(func(tx *bbolt.Tx) error {
+			_, err := tx.CreateBucketIfNotExists(bucketName)
+			return err
+		})
+	})
+	if err != nil {
+		if d.db != nil {
+			d.db.Close()
+		}
+		for _, bad := range []error{bbolt.ErrInvalid, bbolt.ErrChecksum, bbolt.ErrVersionMismatch} {
+			if errors.Is(err, bad) {
+				err = errors.Join(err, metadata.ErrCorrupt)
+			}
+		}
+		return nil, fmt.Errorf("boltkv: open %s: %w", path, err)
+	}
+	go d.commitLoop()
+	return d, nil
+}
+
+// Close waits for the updates under way and closes the file. Later calls of any
+// method fail with metadata.ErrClosed; Close itself may be repeated.
+func (d *DB) Close() error {
+	d.mu.Lock()
+	again := d.closed
+	d.closed = true
+	d.mu.Unlock()
+	if !again {
+		close(d.wake)
+	}
+	<-d.stopped
+	return d.db.Close()
+}
+
+// Size is the length of the file in bytes.
+func (d *DB) Size() (int64, error) {
+	info, err := os.Stat(d.path)
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
+}
+
+// View implements metadata.KV.
+func (d *DB) View(ctx context.Context, fn func(metadata.Reader) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	tx, err := d.db.Begin(false)
+	if err != nil {
+		if errors.Is(err, bbolt.ErrDatabaseNotOpen) {
+			err = metadata.ErrClosed
+		}
+		return err
+	}
+	defer tx.Rollback()
+	r, err := newReader(tx)
+	if err != nil {
+		return err
+	}
+	return fn(&r)
+}
+
+// reader implements metadata.Reader on a bbolt transaction.
+type reader struct {
+	bucket *bbolt.Bucket
+}
+
+func newReader(tx *bbolt.Tx) (r reader, err error) {
+	err = guard("open bucket", func() error {
+		r.bucket = tx.Bucket(bucketName)
+		return nil
+	})
+	if err == nil && r.bucket == nil {
+		err = fmt.Errorf("boltkv: no bucket: %w", metadata.ErrCorrupt)
+	}
+	return r, err
+}
+
+// Get implements metadata.Reader.
+func (r *reader) Get(key []byte) (value []byte, err error) {
+	defer recoverCorrupt("get", &err, faults(true))
+	return r.bucket.Get(key), nil
+}
+
+// Scan implements metadata.Reader.
+func (r *reader) Scan(from, to []byte, fn func(key, value []byte) bool) error {
+	c := r.bucket.Cursor()
+	k, v, err := step(func() ([]byte, []byte) { return c.Seek(from) })
+	for ; err == nil && k != nil; k, v, err = step(c.Next) {
+		if to != nil && bytes.Compare(k, to) >= 0 || !fn(k, v) {
+			return nil
+		}
+	}
+	return err
+}
+
+// step moves a cursor. It guards bbolt's code and not the caller's function.
+func step(move func() (key, value []byte)) (k, v []byte, err error) {
+	defer recoverCorrupt("scan", &err, faults(true))
+	k, v = move()
+	return k, v, nil
+}
+
+// guard turns a panic of bbolt's into an error.
+func guard(op string, fn func() error) (err error) {
+	defer recoverCorrupt(op, &err, faults(true))
+	return fn()
+}
+
+// faults makes a fault in the mapped file (it was cut short, the disk fails) a panic
+// instead of the end of the process. It returns what it was before.
+func faults(on bool) (before bool) { return debug.SetPanicOnFault(on) }
+
+func recoverCorrupt(op string, err *error, before bool) {
+	debug.SetPanicOnFault(before)
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("boltkv: %s: %v: %w", op, p, metadata.ErrCorrupt)
+	}
+}

@@ -1,0 +1,102 @@
+package metadata
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+)
+
+// ImportVersion enters a version as it was found on the targets, with the parts of
+// a multipart object. Versions of a key may come in any order; that with the
+// smallest ID becomes current. Of null versions the newest is kept, the others become
+// garbage. What is there already is left as it is. A bucket that is missing is made,
+// and is versioning-enabled from when a version that is not null is imported.
+func (db *DB) ImportVersion(ctx context.Context, bucket string, v *Version, parts []Part) error {
+	return db.update(ctx, "import version", func(t Txn, s *scratch) error {
+		b, err := db.importBucket(t, s, bucket, v)
+		if err != nil {
+			return err
+		}
+		o, err := db.openObject(t, s, b, v.Key)
+		if err != nil {
+			return err
+		}
+		if o.cur != nil && o.cur.ID == v.ID {
+			return nil
+		}
+		if old, err := readVersion(t, s, b.ID, v.Key, v.ID); err != nil || old != nil {
+			return err
+		}
+		if v.Upload != (UploadID{}) {
+			if err := importParts(t, s, v, parts); err != nil {
+				return err
+			}
+		}
+		return o.insert(v)
+	})
+}
+
+func (db *DB) importBucket(t Txn, s *scratch, name string, v *Version) (*Bucket, error) {
+	b, err := db.bucket(t, s, name)
+	if errors.Is(err, ErrNoSuchBucket) {
+		b, err = db.createBucket(t, s, name, "")
+	}
+	if err != nil {
+		return nil, err
+	}
+	if b.Versioning != Unversioned || !v.DeleteMarker && v.Null {
+		return b, nil
+	}
+	versioned := *b
+	versioned.Versioning = VersioningEnabled
+	return &versioned, putBucket(t, s, &versioned)
+}
+
+func importParts(t Txn, s *scratch, v *Version, parts []Part) error {
+	toc := make(contents, len(parts))
+	var size int64
+	for i := range parts {
+		if i > 0 && parts[i].Number <= parts[i-1].Number {
+			return ErrInvalidPartOrder
+		}
+		size += parts[i].Size
+		toc[i] = contentsRow{parts[i].Number, size}
+		if err := putPart(t, s, v.Upload, &parts[i]); err != nil {
+			return err
+		}
+	}
+	if size != v.Size {
+		return fmt.Errorf("object of %d bytes has parts of %d: %w", v.Size, size, ErrInvalidPart)
+	}
+	return putContents(t, s, v.Upload, toc)
+}
+
+// insert puts v where its ID belongs among the versions of the key.
+func (o *object) insert(v *Version) error {
+	if v.Null {
+		old := o.cur
+		if old == nil || !old.Null {
+			var err error
+			if old, err = readNullOld(o.t, o.s, o.bucket.ID, o.key); err != nil {
+				return err
+			}
+		}
+		if old != nil && bytes.Compare(old.ID[:], v.ID[:]) < 0 {
+			return o.discard(v)
+		}
+		if old != nil {
+			if err := o.replaceNull(); err != nil {
+				return err
+			}
+		}
+	}
+	// All but the newest belong in space v, and the newest too when it is a marker.
+	if err := o.retire(); err != nil {
+		return err
+	}
+	if err := o.addOld(v); err != nil {
+		return err
+	}
+	return o.promote()
+}

@@ -1,0 +1,149 @@
+package metadata
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// Targets reads the table of targets in the order of their ids, retired ones too.
+func (db *DB) Targets(ctx context.Context) ([]Target, error) {
+	var list []Target
+	err := db.view(ctx, "read targets", func(r Reader, _ *scratch) (err error) {
+		list, err = readTargets(r)
+		return err
+	})
+	return list, err
+}
+
+func readTargets(r Reader) (list []Target, err error) {
+	all := []byte{spaceTarget}
+	var bad error
+	err = r.Scan(all, prefixEnd(all), func(k, raw []byte) bool {
+		t, err := decodeTarget(k, raw)
+		if err != nil {
+			bad = fmt.Errorf("target: %w", err)
+			return false
+		}
+		list = append(list, t)
+		return true
+	})
+	if err == nil {
+		err = bad
+	}
+	return list, err
+}
+
+// AddTarget enters a target and returns its id, or the id that uuid has already.
+func (db *DB) AddTarget(ctx context.Context, uuid [16]byte, path string) (TargetID, error) {
+	var id TargetID
+	err := db.update(ctx, "add target", func(t Txn, s *scratch) error {
+		list, err := readTargets(t)
+		if err != nil {
+			return err
+		}
+		id = 1
+		for _, old := range list {
+			if old.UUID == uuid {
+				id = old.ID
+				return nil
+			}
+			id = old.ID + 1 // rows are never removed
+		}
+		if id == 0 {
+			return errTooManyTargets
+		}
+		return putTarget(t, s, &Target{ID: id, UUID: uuid, Path: path, Added: db.now()})
+	})
+	return id, err
+}
+
+var errTooManyTargets = errors.New("no target ids left")
+
+// SetTarget replaces the row with t.ID, or makes it.
+func (db *DB) SetTarget(ctx context.Context, t Target) error {
+	return db.update(ctx, "set target", func(txn Txn, s *scratch) error { return putTarget(txn, s, &t) })
+}
+
+func putTarget(t Txn, s *scratch, target *Target) error {
+	s.key = keyTarget(s.key, target.ID)
+	s.value = encodeTarget(s.value[:0], s.key, target)
+	return t.Put(s.key, s.value)
+}
+
+// PartFor reads the part that ref names. ErrStale when there is none or it is
+// another Set than ref's.
+func (db *DB) PartFor(ctx context.Context, ref PartRef) (*Part, error) {
+	var p *Part
+	err := db.view(ctx, "read part", func(r Reader, s *scratch) (err error) {
+		_, _, p, err = findPart(r, s, &ref)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// UpdatePart changes the part that ref names: edit may change Targets and nothing
+// else, is run in the transaction and possibly more than once, and its error ends it.
+// ErrStale when there is no such part or it is another Set than ref's.
+func (db *DB) UpdatePart(ctx context.Context, ref PartRef, edit func(*Part) error) error {
+	return db.update(ctx, "update part", func(t Txn, s *scratch) error {
+		v, current, p, err := findPart(t, s, &ref)
+		if err != nil {
+			return err
+		}
+		if err := edit(p); err != nil {
+			return err
+		}
+		if v == nil {
+			return putPart(t, s, ref.Upload, p)
+		}
+		o := object{db: db, t: t, s: s, bucket: &Bucket{ID: ref.BucketID}, key: ref.Key}
+		if current {
+			return o.setCurrent(v)
+		}
+		return o.addOld(v)
+	})
+}
+
+// findPart also gives the version that holds the part, nil for a part of an upload,
+// and whether the version is in space o.
+func findPart(r Reader, s *scratch, ref *PartRef) (v *Version, current bool, p *Part, err error) {
+	if ref.Upload != (UploadID{}) {
+		s.key = keyPart(s.key, ref.Upload, ref.Number)
+		raw, err := r.Get(s.key)
+		if err != nil {
+			return nil, false, nil, err
+		}
+		if raw == nil || ref.Number == 0 {
+			return nil, false, nil, ErrStale
+		}
+		p = new(Part)
+		if err := decodePart(s.key, raw, p); err != nil {
+			return nil, false, nil, fmt.Errorf("part %d of upload %s: %w", ref.Number, ref.Upload, err)
+		}
+	} else {
+		if v, err = readCurrent(r, s, ref.BucketID, ref.Key); err != nil {
+			return nil, false, nil, err
+		}
+		current = v != nil && v.ID == ref.Version
+		if !current {
+			if v, err = readVersion(r, s, ref.BucketID, ref.Key, ref.Version); err != nil {
+				return nil, false, nil, err
+			}
+		}
+		if v == nil {
+			return nil, false, nil, ErrStale
+		}
+		p = v.Inline
+		if ref.Number == 0 {
+			p = v.Manifest
+		}
+	}
+	if p == nil || ref.Set != (SetID{}) && ref.Set != p.Set {
+		return nil, false, nil, ErrStale
+	}
+	return v, current, p, nil
+}
