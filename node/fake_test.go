@@ -17,10 +17,10 @@ import (
 	"github.com/weftstore/weft/rdma/mem"
 )
 
-// fakeBackend keeps chunks in memory. inject fails operations by name.
+// fakeBackend keeps chunks in memory. fault fails operations by name.
 type fakeBackend struct {
-	id     extent.Identity
-	inject func(op string) error
+	id    extent.Identity
+	fault atomic.Pointer[func(op string) error]
 
 	mu      sync.Mutex
 	chunks  map[extent.ID]fakeChunk
@@ -31,10 +31,17 @@ type fakeBackend struct {
 type fakeChunk struct{ meta, data []byte }
 
 func (f *fakeBackend) fail(op string) error {
-	if f.inject == nil {
-		return nil
+	if p := f.fault.Load(); p != nil {
+		return (*p)(op)
 	}
-	return f.inject(op)
+	return nil
+}
+
+// inject sets what fails: fn gives the error of an operation.
+func (f *fakeBackend) inject(fn func(op string) error) { f.fault.Store(&fn) }
+
+func newFake(target [16]byte) *fakeBackend {
+	return &fakeBackend{id: extent.Identity{Target: target}, chunks: map[extent.ID]fakeChunk{}}
 }
 
 func sums(p []byte) []uint64 {
@@ -194,8 +201,9 @@ type rig struct {
 	client  *Client
 	target  *Target
 	region  rdma.Region
+	opened  atomic.Pointer[fakeBackend] // what Open finds
 	dirInfo atomic.Pointer[dirAnswer]
-	opens   atomic.Int64
+	opens   atomic.Int64 // of targets that tests added
 }
 
 type dirAnswer struct {
@@ -209,15 +217,19 @@ func testID(n byte) extent.ID { return extent.ID{Set: extent.SetID{n}, Index: n}
 func newRig(t testing.TB, change func(c *Config)) *rig {
 	t.Helper()
 	r := &rig{fabric: mem.New()}
-	r.fake = &fakeBackend{id: extent.Identity{Target: seq(1)}, chunks: map[extent.ID]fakeChunk{}}
+	r.fake = newFake(seq(1))
+	r.opened.Store(r.fake)
 	r.dirInfo.Store(&dirAnswer{})
 	cfg := Config{
-		Open: func(string, OpenOptions) (Backend, extent.Identity, error) {
-			r.opens.Add(1)
-			if err := r.fake.fail("open"); err != nil {
+		Open: func(dir string, _ OpenOptions) (Backend, extent.Identity, error) {
+			if dir != "dir" {
+				r.opens.Add(1)
+			}
+			f := r.opened.Load()
+			if err := f.fail("open"); err != nil {
 				return nil, extent.Identity{}, err
 			}
-			return r.fake, r.fake.id, nil
+			return f, f.id, nil
 		},
 		Inspect: func(string) (DirInfo, error) { a := r.dirInfo.Load(); return a.info, a.err },
 		// Checks are asked for by the tests that want them.

@@ -151,24 +151,28 @@ func TestErrorsReachClient(t *testing.T) {
 	}
 	var injected error
 	var at string
-	r.fake.inject = func(op string) error {
+	var mu sync.Mutex // checks of the target run beside the operations
+	r.fake.inject(func(op string) error {
+		mu.Lock()
+		defer mu.Unlock()
 		if op == at {
 			return injected
 		}
 		return nil
-	}
+	})
 	for name, op := range ops {
 		for cause, want := range map[error]error{
 			extent.ErrNotFound: extent.ErrNotFound, extent.ErrCorrupt: extent.ErrCorrupt, extent.ErrFull: extent.ErrFull,
 			extent.ErrInvalid: extent.ErrInvalid, extent.ErrExists: extent.ErrExists, syscall.EIO: ErrIO, syscall.EROFS: ErrIO,
 		} {
+			mu.Lock()
 			at, injected = name, fmt.Errorf("injected: %w", cause)
+			mu.Unlock()
 			if err := op(); !errors.Is(err, want) {
 				t.Errorf("%s with %v: client gets %v", name, cause, err)
 			}
 		}
 	}
-	at = ""
 	if n := r.s.Status()[0].Writers; n != 0 {
 		t.Errorf("%d writers are left open", n)
 	}
@@ -266,7 +270,7 @@ func TestConcurrentUse(t *testing.T) {
 func TestManyTargetsStatus(t *testing.T) {
 	r := newRig(t, nil)
 	for i := range 100 {
-		r.fake = &fakeBackend{id: extent.Identity{Target: [16]byte{byte(i), 200}}}
+		r.opened.Store(newFake([16]byte{byte(i), 200}))
 		if _, err := r.s.Add(t.Context(), fmt.Sprint("dir", i), AddOptions{WasMount: false}); err != nil {
 			t.Fatal(err)
 		}
