@@ -153,6 +153,7 @@ func (o *OS) SyncDir(dir string) error {
 func (o *OS) Usage() (total, free uint64, err error) { return fsUsage(o.root) }
 
 type osFile struct {
+	direct    direct
 	fd        int
 	name      string
 	noReserve bool
@@ -180,7 +181,7 @@ func (f *osFile) ReadAt(p []byte, off int64) (int, error) {
 }
 
 func (f *osFile) WriteAt(p []byte, off int64) (int, error) {
-	done := 0
+	done := f.writeDirect(p, off)
 	for done < len(p) {
 		n, err := unix.Pwrite(f.fd, p[done:], off+int64(done))
 		switch {
@@ -283,6 +284,7 @@ func (f *osFile) Size() (int64, error) {
 }
 
 func (f *osFile) Close() error {
+	f.closeDirect()
 	if err := unix.Close(f.fd); err != nil && err != unix.EINTR {
 		return f.wrap("close", err)
 	}

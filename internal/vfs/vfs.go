@@ -6,10 +6,7 @@
 // All methods are safe for concurrent use; so are ReadAt and WriteAt of a File.
 package vfs
 
-import (
-	"io"
-	"io/fs"
-)
+import "io"
 
 // FS is a directory tree.
 type FS interface {
@@ -25,6 +22,11 @@ type FS interface {
 	MkdirAll(dir string) error
 	// SyncDir makes the names in a directory durable.
 	SyncDir(dir string) error
+	Space
+}
+
+// Space is what a file system has room for.
+type Space interface {
 	// Usage is the size of the file system and what is left for us, in bytes.
 	Usage() (total, free uint64, err error)
 }
@@ -48,5 +50,3 @@ type File interface {
 	Size() (int64, error)
 	Close() error
 }
-
-var _ = fs.ErrExist

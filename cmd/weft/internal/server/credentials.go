@@ -1,0 +1,79 @@
+package server
+
+import (
+	"bufio"
+	"crypto/rand"
+	"encoding/base32"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+const credentialsFile = "credentials"
+
+// credentials are the root user's keys. The file has the form that AWS tools
+// read (AWS_SHARED_CREDENTIALS_FILE) and mode 0600.
+type credentials struct {
+	access, secret string
+	file           string // where they are kept; "" when they came from outside
+}
+
+// loadCredentials returns the configured keys, else those of the state
+// directory, which are generated when absent.
+func loadCredentials(cfg Config) (credentials, error) {
+	if cfg.AccessKey != "" {
+		return credentials{access: cfg.AccessKey, secret: cfg.SecretKey}, nil
+	}
+	path := filepath.Join(cfg.State, credentialsFile)
+	c, err := readCredentials(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		c = newCredentials(path)
+		err = writeFileSynced(path, []byte(fmt.Sprintf(
+			"[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n", c.access, c.secret)))
+	}
+	if err != nil {
+		return credentials{}, fmt.Errorf("root credentials: %w", err)
+	}
+	return c, nil
+}
+
+func readCredentials(path string) (credentials, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return credentials{}, err
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err == nil && info.Mode().Perm()&0o077 != 0 {
+		return credentials{}, fmt.Errorf("%s can be read by others; run `chmod 600 %s`", path, path)
+	}
+	c := credentials{file: path}
+	for sc := bufio.NewScanner(f); sc.Scan(); {
+		name, value, _ := strings.Cut(sc.Text(), "=")
+		switch value = strings.TrimSpace(value); strings.TrimSpace(name) {
+		case "aws_access_key_id":
+			c.access = value
+		case "aws_secret_access_key":
+			c.secret = value
+		}
+	}
+	if c.access == "" || c.secret == "" {
+		return credentials{}, fmt.Errorf("%s holds no access key and secret key; remove it to have new ones made", path)
+	}
+	return c, nil
+}
+
+func newCredentials(path string) credentials {
+	var a [10]byte
+	var s [30]byte
+	rand.Read(a[:]) // never fails (crypto/rand since Go 1.24)
+	rand.Read(s[:])
+	return credentials{
+		access: "WEFT" + base32.StdEncoding.EncodeToString(a[:]),
+		secret: base64.RawURLEncoding.EncodeToString(s[:]),
+		file:   path,
+	}
+}

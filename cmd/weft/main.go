@@ -1,0 +1,48 @@
+// Command weft is an S3-compatible object store for supercomputers and AI
+// factories: one binary that serves, administers and measures.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := newRootCommand().ExecuteContext(ctx)
+	stop()
+	if err == nil {
+		return
+	}
+	if !errors.Is(err, errReported) {
+		fmt.Fprintln(os.Stderr, "weft:", err)
+	}
+	os.Exit(1)
+}
+
+// errReported ends the process with status 1 without another message.
+var errReported = errors.New("reported")
+
+func newRootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "weft",
+		Short: "S3-compatible, erasure-coded object storage on the directories you have",
+		Long: `Weft stores S3 objects as erasure-coded chunks on directories: local disks or
+a parallel filesystem.
+
+  weft server DIR [DIR...]   serve S3 from these directories
+  weft admin ...             look at, check and mend a running server
+  weft bench s3 ...          measure any S3 endpoint`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Version:       version(),
+	}
+	root.AddCommand(newServerCommand(), newAdminCommand(), newBenchCommand())
+	return root
+}
