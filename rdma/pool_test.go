@@ -166,6 +166,30 @@ func TestPoolFIFO(t *testing.T) {
 	})
 }
 
+// TestPoolGivingUpLetsPass: who waited behind a request that gave up is served.
+func TestPoolGivingUpLetsPass(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, 2, 4096)
+		held, _ := p.TryAcquire(1)
+		short, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		go func() {
+			if blocks, err := p.Acquire(short, 2); err == nil {
+				t.Error("two blocks of one")
+				release(blocks)
+			}
+		}()
+		synctest.Wait()
+		long, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		blocks, err := p.Acquire(long, 1)
+		if err != nil {
+			t.Errorf("behind one that gave up: %v", err)
+		}
+		release(append(blocks, held...))
+	})
+}
+
 func TestPoolClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, err := rdma.NewPool(mem.New(), 4096, 4096)
