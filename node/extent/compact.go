@@ -24,11 +24,16 @@ func (t *Target) Compact(ctx context.Context, bytesPerSecond int64) (int64, erro
 	defer t.compacting.Unlock()
 	pace := &pacer{rate: bytesPerSecond, start: time.Now()}
 	for _, e := range t.candidates() {
-		if err := t.empty(ctx, e, pace); err != nil {
+		err := t.empty(ctx, e, pace)
+		// One by one: on a full target the next copies need this one's space.
+		n, berr := t.bury()
+		total += n
+		if err = errors.Join(err, berr); err != nil {
 			return total, fmt.Errorf("compact extent %d: %w", e.num, err)
 		}
 	}
-	total, err := t.bury()
+	n, err := t.bury() // what an earlier call could not remove
+	total += n
 	if err != nil {
 		return total, fmt.Errorf("compact: %w", err)
 	}

@@ -94,7 +94,7 @@ func (t *Target) reserveBytes(total uint64) int64 {
 	if t.cfg.Reserve > 0 {
 		return t.cfg.Reserve
 	}
-	return min(256<<20, int64(total/100))
+	return min(t.cfg.ExtentSize/2+64<<20, int64(total/20))
 }
 
 // spaceFor is ErrFull when n more bytes would eat into the reserve.

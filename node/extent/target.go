@@ -35,7 +35,8 @@ type Config struct {
 	// when 0.
 	AllocStep int64
 	// Reserve is the free space that new chunks leave for deletions and
-	// compaction; 0 takes 256 MiB, or 1 % of a small file system.
+	// compaction; 0 takes half an extent, which is the most that compaction copies
+	// before it frees one, and 64 MiB, or 5 % of a small file system.
 	Reserve int64
 	// CacheBytes bounds the memory for places and checksum tables of chunks
 	// that were read lately; 8 MiB when 0.
