@@ -1,6 +1,11 @@
 package store
 
-import "context"
+import (
+	"context"
+	"fmt"
+
+	"github.com/weftstore/weft/metadata"
+)
 
 // CheckOptions of Store.Check.
 type CheckOptions struct {
@@ -27,9 +32,75 @@ type CheckResult struct {
 // Clean says that every shard is where the metadata says, as far as was looked.
 func (r *CheckResult) Clean() bool { return r.Missing == 0 && r.Unreachable == 0 && r.Corrupt == 0 }
 
-func (s *Store) Check(ctx context.Context, o CheckOptions, report Report) (*CheckResult, error) {
-	return nil, errTODO
+const maxProblems = 100
+
+func problem(list *[]string, format string, args ...any) {
+	if len(*list) < maxProblems {
+		*list = append(*list, fmt.Sprintf(format, args...))
+	}
 }
-func (s *Store) sweep(ctx context.Context, del bool, r *CheckResult, report Report) (int64, error) {
-	return 0, errTODO
+
+// Check compares the metadata with the targets, both ways. It changes nothing.
+// Requests that go on meanwhile do not make it see problems.
+func (s *Store) Check(ctx context.Context, o CheckOptions, report Report) (*CheckResult, error) {
+	r := new(CheckResult)
+	p := newProgress(report, "check parts")
+	err := s.walk(ctx, o.Deep, &throttle{}, func(in *inspected) error {
+		r.add(in)
+		var bytes int64
+		if o.Deep {
+			bytes = int64(len(in.fates)) * geometry(&in.part).ChunkLen()
+		}
+		p.add(1, bytes)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("check parts: %w", err)
+	}
+	if _, err := s.sweep(ctx, false, r, report); err != nil {
+		return nil, fmt.Errorf("check chunks: %w", err)
+	}
+	err = s.eachGarbage(ctx, func(*metadata.Garbage) { r.Garbage++ })
+	return r, err
+}
+
+func (r *CheckResult) add(in *inspected) {
+	r.Parts++
+	r.Shards += int64(len(in.fates))
+	words := [...]string{shardMissing: "missing", shardCorrupt: "corrupt", shardAway: "on a target that does not answer"}
+	for i, f := range in.fates {
+		switch f {
+		case shardGood:
+			continue
+		case shardMissing:
+			r.Missing++
+		case shardCorrupt:
+			r.Corrupt++
+		case shardAway:
+			r.Unreachable++
+		}
+		var id metadata.TargetID
+		if i < len(in.part.Targets) {
+			id = in.part.Targets[i]
+		}
+		problem(&r.Problems, "%q part %d, set %x: shard %d (target %d) is %s", in.ref.Key, in.ref.Number, in.part.Set, i, id, words[f])
+	}
+}
+
+// eachGarbage reads the whole queue.
+func (s *Store) eachGarbage(ctx context.Context, fn func(*metadata.Garbage)) error {
+	var seq uint64
+	for {
+		list, err := s.meta.GarbageAfter(ctx, seq, 1000)
+		if err != nil {
+			return err
+		}
+		for i := range list {
+			fn(&list[i])
+		}
+		if len(list) < 1000 {
+			return nil
+		}
+		seq = list[len(list)-1].Seq
+	}
 }

@@ -23,6 +23,7 @@ const (
 	kindObject   descriptorKind = 1 // an object put in one piece
 	kindPart     descriptorKind = 2 // a part of a multipart upload
 	kindManifest descriptorKind = 3 // the version and the parts of a multipart object
+	kindSnapshot descriptorKind = 4 // a piece of a snapshot of the metadata
 )
 
 // descriptor is what every chunk says of itself, so that the metadata can be
@@ -37,6 +38,15 @@ type descriptor struct {
 	upload metadata.UploadID
 	key    string
 	part   *metadata.Part
+	// snapshot is set for kindSnapshot, beside part.
+	snapshot snapshotPiece
+}
+
+// snapshotPiece says which piece of which snapshot a chunk set holds.
+type snapshotPiece struct {
+	seq   uint64 // Unix nanoseconds of the beginning
+	piece uint32 // from 0
+	last  bool
 }
 
 // encode appends the descriptor to dst. It is at most extent.MaxMeta bytes: the
@@ -59,7 +69,17 @@ func (d *descriptor) append(dst []byte) []byte {
 	dst = append(dst, descriptorMagic...)
 	dst = append(dst, descriptorVersion, byte(d.kind))
 	dst = appendString(dst, d.bucket)
-	if d.kind != kindPart {
+	switch d.kind {
+	case kindPart:
+	case kindSnapshot:
+		dst = binary.LittleEndian.AppendUint64(dst, d.snapshot.seq)
+		dst = binary.LittleEndian.AppendUint32(dst, d.snapshot.piece)
+		var last byte
+		if d.snapshot.last {
+			last = 1
+		}
+		return metadata.EncodePart(append(dst, last), d.part)
+	default:
 		return metadata.EncodeVersion(dst, d.version)
 	}
 	dst = append(dst, d.upload[:]...)
@@ -110,6 +130,14 @@ func parseDescriptor(b []byte) (*descriptor, error) {
 		if d.part, err = metadata.DecodePart(b); err != nil {
 			return nil, err
 		}
+	case kindSnapshot:
+		if len(b) < 13 || b[12] > 1 {
+			return nil, fmt.Errorf("snapshot piece cut short")
+		}
+		d.snapshot = snapshotPiece{binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint32(b[8:]), b[12] == 1}
+		if d.part, err = metadata.DecodePart(b[13:]); err != nil {
+			return nil, err
+		}
 	default:
 		return nil, fmt.Errorf("kind %d", d.kind)
 	}
@@ -123,7 +151,9 @@ func (d *descriptor) check() error {
 		return fmt.Errorf("no part")
 	case len(d.part.Targets) != int(d.part.K)+int(d.part.M):
 		return fmt.Errorf("%d targets for %d+%d shards", len(d.part.Targets), d.part.K, d.part.M)
-	case d.key == "" || len(d.key) > metadata.MaxKey:
+	case d.kind == kindSnapshot && (d.key != "" || d.bucket != ""):
+		return fmt.Errorf("snapshot with a bucket")
+	case d.kind != kindSnapshot && d.key == "" || len(d.key) > metadata.MaxKey:
 		return fmt.Errorf("key of %d bytes", len(d.key))
 	}
 	return geometry(d.part).Validate()

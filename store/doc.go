@@ -47,10 +47,14 @@
 //
 //	magic        "WFTD": that this is a descriptor at all
 //	version      1
-//	kind         1 object in one piece, 2 part of an upload, 3 manifest
+//	kind         1 object in one piece, 2 part of an upload, 3 manifest,
+//	             4 piece of a snapshot of the metadata
 //	body         kinds 1 and 3: a record of metadata.EncodeVersion with the part
 //	             that the chunk is of as Inline (1) or Manifest (3)
 //	             kind 2: upload id (16), key length (2), key, and a record of
+//	             metadata.EncodePart
+//	             kind 4, with an empty bucket: number of the snapshot (8), piece
+//	             from 0 (4), 1 if it is the last (1), and a record of
 //	             metadata.EncodePart
 //
 // The records hold the geometry, the sums, and the targets as they were chosen. A

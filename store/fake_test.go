@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -121,6 +122,8 @@ type fakeTarget struct {
 
 type fakeChunk struct {
 	data, meta []byte
+	created    time.Time
+	corrupt    bool
 }
 
 func newFakeTarget(f *fakeFabric) *fakeTarget {
@@ -149,7 +152,7 @@ func (t *fakeTarget) Append(_ context.Context, id extent.ID, meta []byte, data r
 	if err := checkCRCs(p, crcs); err != nil {
 		return err
 	}
-	return t.add(id, &fakeChunk{p, bytes.Clone(meta)})
+	return t.add(id, &fakeChunk{data: p, meta: bytes.Clone(meta)})
 }
 
 func (t *fakeTarget) add(id extent.ID, c *fakeChunk) error {
@@ -158,6 +161,7 @@ func (t *fakeTarget) add(id extent.ID, c *fakeChunk) error {
 	if t.chunks[id] != nil {
 		return extent.ErrExists
 	}
+	c.created = time.Now()
 	t.chunks[id] = c
 	return nil
 }
@@ -195,7 +199,7 @@ func (w *fakeWriter) Commit(_ context.Context, meta []byte) error {
 	if w.written != int64(len(w.data)) {
 		return fmt.Errorf("%d of %d bytes written: %w", w.written, len(w.data), extent.ErrInvalid)
 	}
-	return w.t.add(w.id, &fakeChunk{w.data, bytes.Clone(meta)})
+	return w.t.add(w.id, &fakeChunk{data: w.data, meta: bytes.Clone(meta)})
 }
 
 func (w *fakeWriter) Abort() {}
@@ -210,7 +214,7 @@ func (t *fakeTarget) Read(_ context.Context, id extent.ID, off int64, dst rdma.R
 	switch {
 	case c == nil:
 		return extent.ErrNotFound
-	case t.corrupt:
+	case t.corrupt || c.corrupt:
 		clear(t.f.at(dst)) // undefined after an error
 		return extent.ErrCorrupt
 	case off%erasure.Unit != 0 || off+int64(dst.Len) > int64(len(c.data)):
@@ -232,13 +236,43 @@ func (t *fakeTarget) Delete(_ context.Context, ids []extent.ID) error {
 	return nil
 }
 
-func (t *fakeTarget) List(context.Context, *extent.ID, int) ([]extent.Info, error) { return nil, nil }
-func (t *fakeTarget) Verify(context.Context, extent.ID) error                      { return nil }
+func (t *fakeTarget) List(_ context.Context, after *extent.ID, limit int) ([]extent.Info, error) {
+	if err := t.op("list"); err != nil {
+		return nil, err
+	}
+	order := func(a, b extent.ID) int {
+		return cmp.Or(bytes.Compare(a.Set[:], b.Set[:]), cmp.Compare(a.Index, b.Index))
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var list []extent.Info
+	for id, c := range t.chunks {
+		if after == nil || order(id, *after) > 0 {
+			list = append(list, extent.Info{ID: id, Length: int64(len(c.data)), Created: c.created})
+		}
+	}
+	slices.SortFunc(list, func(a, b extent.Info) int { return order(a.ID, b.ID) })
+	return list[:min(limit, len(list))], nil
+}
+
+func (t *fakeTarget) Verify(_ context.Context, id extent.ID) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c := t.chunks[id]
+	switch {
+	case c == nil:
+		return extent.ErrNotFound
+	case c.corrupt:
+		return extent.ErrCorrupt
+	}
+	return nil
+}
+
 func (t *fakeTarget) Meta(_ context.Context, id extent.ID) (extent.Info, []byte, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if c := t.chunks[id]; c != nil {
-		return extent.Info{ID: id, Length: int64(len(c.data))}, c.meta, nil
+		return extent.Info{ID: id, Length: int64(len(c.data)), Created: c.created}, c.meta, nil
 	}
 	return extent.Info{}, nil, extent.ErrNotFound
 }

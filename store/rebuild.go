@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 
 	"github.com/weftstore/weft/metadata"
@@ -36,5 +37,5 @@ type RebuildResult struct {
 
 // Rebuild makes metadata from what is on the targets.
 func Rebuild(ctx context.Context, c RebuildConfig, report Report) (*RebuildResult, error) {
-	return nil, errTODO
+	return nil, errors.New("rebuild: not there yet")
 }

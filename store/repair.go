@@ -3,9 +3,14 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/weftstore/weft/metadata"
 )
 
-var errTODO = errors.New("not there yet")
+// errWaiting: a part cannot be repaired now, for lack of a target.
+var errWaiting = errors.New("waits for a target")
 
 // RepairOptions of Store.Repair.
 type RepairOptions struct {
@@ -25,9 +30,172 @@ type RepairResult struct {
 	Problems []string `json:"problems,omitempty"`
 }
 
+// Repair restores the redundancy of every part: it compares all parts with the
+// targets, queues what is lost, mends what is queued, worst first, and collects
+// orphans. What waits for a target that is away stays queued.
 func (s *Store) Repair(ctx context.Context, o RepairOptions, report Report) (*RepairResult, error) {
-	return nil, errTODO
+	p := newProgress(report, "find damage")
+	var found []metadata.Damage
+	var parts int64
+	flush := func() error {
+		defer func() { found = found[:0] }()
+		if len(found) == 0 {
+			return nil
+		}
+		return s.meta.AddDamage(ctx, found)
+	}
+	err := s.walk(ctx, false, &throttle{}, func(in *inspected) error {
+		parts++
+		p.add(1, 0)
+		if mask := in.lost(); mask != 0 {
+			found = append(found, metadata.Damage{Ref: in.ref, Set: in.part.Set, Shards: mask, Since: s.now()})
+		}
+		if len(found) == inspectBatch {
+			return flush()
+		}
+		return nil
+	})
+	if err == nil {
+		err = flush()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("find damage: %w", err)
+	}
+	r, err := s.drainDamage(ctx, o, report)
+	if err != nil {
+		return nil, fmt.Errorf("repair: %w", err)
+	}
+	r.Parts = parts
+	if r.Orphans, err = s.sweep(ctx, true, new(CheckResult), report); err != nil {
+		return nil, fmt.Errorf("collect orphans: %w", err)
+	}
+	if r.Repaired > 0 && s.upkeep.lastSnapshot.Load() != 0 {
+		// What the snapshots on the targets say of placements is old, and they may
+		// have lost shards themselves.
+		if err := s.Snapshot(ctx); err != nil {
+			problem(&r.Problems, "snapshot after the repair: %v", err)
+		}
+	}
+	return r, nil
 }
+
+const damagePage = 1000
+
+// drainDamage goes once through the queue for each number of lost shards, the
+// highest first.
 func (s *Store) drainDamage(ctx context.Context, o RepairOptions, report Report) (*RepairResult, error) {
-	return nil, errTODO
+	s.upkeep.repairing.Lock()
+	defer s.upkeep.repairing.Unlock()
+	worst := 0
+	err := s.eachDamage(ctx, func(d *metadata.Damage) error {
+		worst = max(worst, popcount(d.Shards))
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	r, th, p := new(RepairResult), &throttle{rate: o.BytesPerSecond}, newProgress(report, "repair")
+	for n := worst; n >= 0; n-- {
+		err := s.eachDamage(ctx, func(d *metadata.Damage) error {
+			if popcount(d.Shards) != n {
+				return nil
+			}
+			before := r.Bytes
+			err := s.repairPart(ctx, d, th, r)
+			p.add(1, r.Bytes-before)
+			switch {
+			case err == nil:
+				return nil
+			case ctx.Err() != nil:
+				return ctx.Err()
+			case errors.Is(err, errWaiting):
+				r.Waiting++
+			default:
+				r.Failed++
+				if errors.Is(err, ErrDamaged) {
+					r.Lost++
+				}
+			}
+			problem(&r.Problems, "%q part %d, set %x: %v", d.Ref.Key, d.Ref.Number, d.Set, err)
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	s.upkeep.waiting.Store(r.Waiting + r.Failed)
+	return r, nil
+}
+
+// eachDamage reads the whole queue.
+func (s *Store) eachDamage(ctx context.Context, fn func(*metadata.Damage) error) error {
+	var after metadata.SetID
+	for {
+		list, err := s.meta.Damage(ctx, after, damagePage)
+		if err != nil {
+			return err
+		}
+		for i := range list {
+			if err := fn(&list[i]); err != nil {
+				return err
+			}
+		}
+		if len(list) < damagePage {
+			return nil
+		}
+		after = list[len(list)-1].Set
+	}
+}
+
+// repairPart mends one part, or finds that nothing is wrong with it any more.
+func (s *Store) repairPart(ctx context.Context, d *metadata.Damage, th *throttle, r *RepairResult) error {
+	d.Ref.Set = d.Set
+	for {
+		p, err := s.meta.PartFor(ctx, d.Ref)
+		if errors.Is(err, metadata.ErrStale) {
+			return s.meta.DamageDone(ctx, d.Set) // deleted
+		}
+		if err != nil {
+			return err
+		}
+		in := &inspected{ref: d.Ref, part: *p}
+		in.part.Targets = slices.Clone(p.Targets)
+		s.inspect(ctx, []*inspected{in}, false, th)
+		for i := range in.fates {
+			if d.Shards&(1<<i) != 0 && in.fates[i] == shardGood { // it is said to be bad
+				in.fates[i] = s.fate(ctx, s.target(p.Targets[i]), p, i, true, th)
+			}
+		}
+		lost, good := in.lost(), in.count(shardGood)
+		switch {
+		case lost == 0 && in.count(shardAway) == 0:
+			return s.meta.DamageDone(ctx, d.Set)
+		case lost == 0:
+			return errWaiting
+		case good < int(p.K) && good+in.count(shardAway) >= int(p.K):
+			return errWaiting
+		case good < int(p.K):
+			return fmt.Errorf("%d of %d shards are left, %d are needed: %w", good, len(in.fates), p.K, ErrDamaged)
+		}
+		m := &mend{s: s, in: in, g: geometry(&in.part), throttle: th}
+		err = m.run(ctx)
+		if errors.Is(err, errSurvivor) {
+			d.Shards |= m.bad // found while reading: choose again
+			continue
+		}
+		if errors.Is(err, metadata.ErrStale) {
+			return s.meta.DamageDone(ctx, d.Set)
+		}
+		if err != nil {
+			return err
+		}
+		r.Repaired++
+		r.Shards += int64(len(m.jobs))
+		r.Bytes += int64(len(m.jobs)) * m.g.ChunkLen()
+		s.upkeep.repaired.Add(1)
+		if in.count(shardAway) > 0 || m.short {
+			return errWaiting
+		}
+		return s.meta.DamageDone(ctx, d.Set)
+	}
 }

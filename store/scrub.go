@@ -1,6 +1,13 @@
 package store
 
-import "context"
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/weftstore/weft/metadata"
+	"github.com/weftstore/weft/node/extent"
+)
 
 // ScrubOptions of Store.Scrub.
 type ScrubOptions struct {
@@ -15,6 +22,146 @@ type ScrubResult struct {
 	Errors  int64 `json:"errors"`  // chunks or targets that could not be read
 }
 
+// maxNameless bounds the corrupt chunks of one scrub whose descriptor cannot be
+// read either; the next scrub finds the others.
+const maxNameless = 1 << 16
+
+// scrub is one pass over all targets.
+type scrub struct {
+	s        *Store
+	throttle *throttle
+	progress *progress
+
+	mu       sync.Mutex
+	result   ScrubResult
+	nameless map[metadata.SetID]uint64
+}
+
+// Scrub reads and verifies every chunk on every target, one at a time on each, and
+// queues what is corrupt for repair.
 func (s *Store) Scrub(ctx context.Context, o ScrubOptions, report Report) (*ScrubResult, error) {
-	return nil, errTODO
+	sc := &scrub{
+		s: s, throttle: &throttle{rate: o.BytesPerSecond}, progress: newProgress(report, "scrub"),
+		nameless: make(map[metadata.SetID]uint64),
+	}
+	var wg sync.WaitGroup
+	for _, t := range *s.targets.Load() {
+		wg.Go(func() { sc.target(ctx, t) })
+	}
+	wg.Wait()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if len(sc.nameless) > 0 {
+		if err := sc.name(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if sc.result.Errors == 0 {
+		s.upkeep.lastScrub.Store(s.now().UnixNano())
+	}
+	return &sc.result, nil
+}
+
+func (sc *scrub) count(chunks, bytes, corrupt, failed int64) {
+	sc.mu.Lock()
+	defer sc.mu.Unlock()
+	sc.result.Chunks += chunks
+	sc.result.Bytes += bytes
+	sc.result.Corrupt += corrupt
+	sc.result.Errors += failed
+}
+
+func (sc *scrub) target(ctx context.Context, t *target) {
+	var after *extent.ID
+	for {
+		api := t.get()
+		if api == nil || !t.usable(sc.s.now()) {
+			sc.count(0, 0, 0, 1)
+			return
+		}
+		page, err := api.List(ctx, after, inspectBatch)
+		if err != nil {
+			sc.s.note(t, "read", err)
+			sc.count(0, 0, 0, 1)
+			return
+		}
+		for i := range page {
+			if sc.throttle.wait(ctx, page[i].Length) != nil {
+				return
+			}
+			sc.chunk(ctx, api, &page[i])
+		}
+		if len(page) < inspectBatch {
+			return
+		}
+		after = &page[len(page)-1].ID
+	}
+}
+
+func (sc *scrub) chunk(ctx context.Context, api Target, info *extent.Info) {
+	err := sc.s.verify(ctx, api, info.ID, info.Length)
+	sc.progress.add(1, info.Length)
+	switch {
+	case err == nil:
+		sc.count(1, info.Length, 0, 0)
+	case errors.Is(err, extent.ErrNotFound): // deleted meanwhile
+	case errors.Is(err, extent.ErrCorrupt):
+		sc.count(1, info.Length, 1, 0)
+		if err := sc.corrupt(ctx, api, info.ID); err != nil && ctx.Err() == nil {
+			sc.s.log.Error("corrupt chunk not queued for repair", "set", info.ID.Set, "error", err)
+			sc.count(0, 0, 0, 1)
+		}
+	default:
+		sc.count(0, 0, 0, 1)
+	}
+}
+
+// corrupt queues a chunk for repair: by its descriptor, or later by a walk.
+func (sc *scrub) corrupt(ctx context.Context, api Target, id extent.ID) error {
+	set, bit := metadata.SetID(id.Set), uint64(1)<<id.Index
+	_, raw, err := api.Meta(ctx, id)
+	if err == nil {
+		d, derr := decodeDescriptor(raw)
+		if derr == nil && d.kind == kindSnapshot {
+			return nil // the next snapshot replaces it
+		}
+		if err = derr; err == nil {
+			ref, err := sc.s.refOf(ctx, d, set)
+			if errors.Is(err, metadata.ErrNoSuchBucket) {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			return sc.s.meta.AddDamage(ctx, []metadata.Damage{{Ref: ref, Set: set, Shards: bit, Since: sc.s.now()}})
+		}
+	}
+	sc.mu.Lock()
+	defer sc.mu.Unlock()
+	if len(sc.nameless) < maxNameless {
+		sc.nameless[set] |= bit
+	}
+	return nil
+}
+
+// name finds the records of corrupt chunks that cannot say what they are.
+func (sc *scrub) name(ctx context.Context) error {
+	var at []byte
+	for {
+		var found []metadata.Damage
+		next, err := sc.s.meta.WalkParts(ctx, at, inspectBatch, func(ref metadata.PartRef, p *metadata.Part) error {
+			if mask := sc.nameless[p.Set]; mask != 0 {
+				found = append(found, metadata.Damage{Ref: ref, Set: p.Set, Shards: mask, Since: sc.s.now()})
+			}
+			return nil
+		})
+		if err == nil && len(found) > 0 {
+			err = sc.s.meta.AddDamage(ctx, found)
+		}
+		if err != nil || len(next) == 0 {
+			return err
+		}
+		at = next
+	}
 }

@@ -1,5 +1,103 @@
 package store
 
-import "context"
+import (
+	"bytes"
+	"context"
+	"fmt"
 
-func (s *Store) Snapshot(ctx context.Context) error { return errTODO }
+	"github.com/weftstore/weft/metadata"
+)
+
+const (
+	// snapshotPieceSize is how much of a snapshot is one chunk set. It is held in memory.
+	snapshotPieceSize = 4 << 20
+	// keepSnapshots complete ones stay on the targets.
+	keepSnapshots = 2
+)
+
+// Snapshot writes the metadata as it is at one moment to the targets, for Rebuild,
+// and drops older snapshots but one. What was written of one that fails is dropped.
+func (s *Store) Snapshot(ctx context.Context) error {
+	s.upkeep.snapshotting.Lock()
+	defer s.upkeep.snapshotting.Unlock()
+	begin := s.now()
+	w := &snapshotWriter{s: s, ctx: ctx, seq: uint64(begin.UnixNano())}
+	err := s.meta.SnapshotTo(ctx, w)
+	if err == nil {
+		err = w.flush(true)
+	}
+	if err == nil {
+		err = w.publish()
+	}
+	if err != nil {
+		for i := range w.parts {
+			s.discard(w.parts[i].Set, w.parts[i].Targets)
+		}
+		return fmt.Errorf("snapshot of the metadata: %w", err)
+	}
+	s.upkeep.lastSnapshot.Store(begin.UnixNano())
+	return s.dropSnapshots(ctx)
+}
+
+func (s *Store) dropSnapshots(ctx context.Context) error {
+	seqs, err := s.meta.SnapshotSeqs(ctx)
+	for i := 0; err == nil && i < len(seqs)-keepSnapshots; i++ {
+		err = s.meta.DropSnapshot(ctx, seqs[i])
+	}
+	s.kickGC()
+	return err
+}
+
+// snapshotWriter cuts a stream into chunk sets. Its records are made at the end, as
+// none may be made while the engine's snapshot is read.
+type snapshotWriter struct {
+	s     *Store
+	ctx   context.Context
+	seq   uint64
+	buf   []byte
+	parts []metadata.Part
+}
+
+// Write is an io.Writer's.
+func (w *snapshotWriter) Write(p []byte) (int, error) {
+	n := 0
+	for n < len(p) {
+		if len(w.buf) == snapshotPieceSize {
+			if err := w.flush(false); err != nil {
+				return n, err
+			}
+		}
+		m := min(len(p)-n, snapshotPieceSize-len(w.buf))
+		w.buf = append(w.buf, p[n:n+m]...)
+		n += m
+	}
+	return n, nil
+}
+
+// flush stores a piece.
+func (w *snapshotWriter) flush(last bool) error {
+	st, err := w.s.storePart(w.ctx, &partSource{
+		body: bytes.NewReader(w.buf), size: int64(len(w.buf)), layout: w.s.cfg.Layout,
+		describe: func(part *metadata.Part, _ Sums) ([]byte, error) {
+			d := descriptor{kind: kindSnapshot, part: part, snapshot: snapshotPiece{w.seq, uint32(len(w.parts)), last}}
+			return d.encode(nil)
+		},
+	})
+	if err != nil {
+		return err
+	}
+	w.parts = append(w.parts, st.part)
+	w.buf = w.buf[:0]
+	return nil
+}
+
+func (w *snapshotWriter) publish() error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.ctx), commitTimeout)
+	defer cancel()
+	for i := range w.parts {
+		if err := w.s.meta.AddSnapshotPart(ctx, w.seq, uint32(i), &w.parts[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
