@@ -1,0 +1,235 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/weftstore/weft/metadata"
+)
+
+// targets finds the number of each target: a snapshot has those that its records use.
+func (rb *rebuild) targets(ctx context.Context) error {
+	rb.ids = make([]metadata.TargetID, len(rb.c.Targets))
+	for i, t := range rb.c.Targets {
+		var err error
+		if rb.ids[i], err = rb.c.Meta.AddTarget(ctx, t.UUID, t.Name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// placed is where the shards of a set are, in numbers of the metadata.
+func (rb *rebuild) placed(f *foundSet) (ids []metadata.TargetID, found int) {
+	ids = make([]metadata.TargetID, len(f.where))
+	for i, place := range f.where {
+		if place != 0 {
+			ids[i] = rb.ids[place-1]
+			found++
+		}
+	}
+	return ids, found
+}
+
+func (rb *rebuild) walk(ctx context.Context, fn func(metadata.PartRef, *metadata.Part) error) error {
+	var at []byte
+	for {
+		next, err := rb.c.Meta.WalkParts(ctx, at, inspectBatch, fn)
+		if err != nil || len(next) == 0 {
+			return err
+		}
+		at = next
+	}
+}
+
+// mark notes the sets that the snapshot knows, also as garbage.
+func (rb *rebuild) mark(ctx context.Context) error {
+	know := func(set metadata.SetID) {
+		if f := rb.sets[set]; f != nil {
+			f.known = true
+		}
+	}
+	if err := rb.s.eachGarbage(ctx, func(g *metadata.Garbage) { know(g.Set) }); err != nil {
+		return err
+	}
+	return rb.walk(ctx, func(_ metadata.PartRef, p *metadata.Part) error {
+		know(p.Set)
+		return nil
+	})
+}
+
+// versions imports objects and manifests that the snapshot does not have and that
+// are not older than it.
+func (rb *rebuild) versions(ctx context.Context) error {
+	before, err := rb.c.Meta.Buckets(ctx)
+	if err != nil {
+		return err
+	}
+	for set, f := range rb.sets {
+		if f.known || (f.kind != kindObject && f.kind != kindManifest) {
+			continue
+		}
+		if rb.old(f) {
+			rb.r.Ignored++ // the sweep of the running store collects it
+			continue
+		}
+		d, err := rb.describe(ctx, set, f)
+		if err == nil {
+			err = rb.version(ctx, d, f)
+		}
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.Is(err, ErrDamaged):
+			rb.r.Lost++
+			problem(&rb.r.Problems, "%s/%s is lost: %v", d.bucket, d.key, err)
+		case err != nil:
+			problem(&rb.r.Problems, "set %x not imported: %v", set, err)
+		default:
+			rb.r.Versions++
+		}
+	}
+	after, err := rb.c.Meta.Buckets(ctx)
+	rb.r.Buckets = int64(len(after) - len(before))
+	return err
+}
+
+func (rb *rebuild) old(f *foundSet) bool {
+	return rb.begin != 0 && f.made < rb.begin-int64(snapshotMargin)
+}
+
+func (rb *rebuild) version(ctx context.Context, d *descriptor, f *foundSet) error {
+	v := d.version
+	var parts []metadata.Part
+	if d.kind == kindManifest {
+		raw, err := rb.read(ctx, d.part) // by places
+		if err != nil {
+			return err
+		}
+		if _, parts, err = metadata.DecodeManifest(raw); err != nil {
+			return err
+		}
+		for i := range parts {
+			if err := rb.use(&parts[i], rb.sets[parts[i].Set]); err != nil {
+				return fmt.Errorf("part %d: %w", parts[i].Number, err)
+			}
+		}
+	}
+	if err := rb.use(d.part, f); err != nil {
+		return err
+	}
+	if err := rb.c.Meta.ImportVersion(ctx, d.bucket, v, parts); err != nil {
+		return err
+	}
+	for i := range parts {
+		rb.sets[parts[i].Set].known = true
+	}
+	f.known = true
+	return nil
+}
+
+// use fills in where a part is; ErrDamaged when too little of it was found.
+func (rb *rebuild) use(p *metadata.Part, f *foundSet) error {
+	if f == nil {
+		return fmt.Errorf("no shard was found: %w", ErrDamaged)
+	}
+	ids, found := rb.placed(f)
+	if found < int(p.K) {
+		return fmt.Errorf("%d of %d shards were found, %d are needed: %w", found, len(ids), p.K, ErrDamaged)
+	}
+	p.Targets = ids
+	return nil
+}
+
+// parts enters parts of uploads that the snapshot knows as under way; other
+// uploads cannot be gone on with.
+func (rb *rebuild) parts(ctx context.Context) error {
+	uploads := make(map[metadata.UploadID]bool)
+	for set, f := range rb.sets {
+		if f.known || f.kind != kindPart {
+			continue
+		}
+		if rb.old(f) {
+			rb.r.Ignored++
+			continue
+		}
+		d, err := rb.describe(ctx, set, f)
+		if err != nil {
+			problem(&rb.r.Problems, "set %x not imported: %v", set, err)
+			continue
+		}
+		if _, err = rb.c.Meta.Upload(ctx, d.bucket, d.key, d.upload); err == nil {
+			if err = rb.use(d.part, f); err == nil {
+				err = rb.c.Meta.PutPart(ctx, d.bucket, d.key, d.upload, d.part)
+			}
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			uploads[d.upload] = true
+		}
+	}
+	rb.r.Uploads = int64(len(uploads))
+	return nil
+}
+
+// keepSnapshots makes the snapshots on the targets known, so that they are kept
+// until newer ones are there.
+func (rb *rebuild) keepSnapshots(ctx context.Context) error {
+	for set, f := range rb.sets {
+		if f.kind != kindSnapshot || f.known {
+			continue
+		}
+		d, err := rb.describe(ctx, set, f)
+		if err != nil {
+			continue
+		}
+		d.part.Targets, _ = rb.placed(f)
+		if err := rb.c.Meta.AddSnapshotPart(ctx, d.snapshot.seq, d.snapshot.piece, d.part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// place corrects where the records say that shards are, and queues those that are
+// not there for repair. A shard on a target that was not given stays there.
+func (rb *rebuild) place(ctx context.Context) error {
+	return rb.walk(ctx, func(ref metadata.PartRef, p *metadata.Part) error {
+		ids, good := make([]metadata.TargetID, len(p.Targets)), 0
+		if f := rb.sets[p.Set]; f != nil && len(f.where) == len(ids) {
+			ids, good = rb.placed(f)
+		}
+		var lost uint64
+		for i := range ids {
+			switch old := p.Targets[i]; {
+			case ids[i] != 0:
+			case old != 0 && !slices.Contains(rb.ids, old):
+				ids[i] = old
+			default:
+				lost |= 1 << i
+			}
+		}
+		if good < int(p.K) {
+			rb.r.Lost++
+			problem(&rb.r.Problems, "%q part %d: %d shards of %d are there, %d are needed", ref.Key, ref.Number, good, len(ids), p.K)
+		}
+		if !slices.Equal(ids, p.Targets) {
+			err := rb.c.Meta.UpdatePart(ctx, ref, func(p *metadata.Part) error {
+				p.Targets = ids
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+		}
+		if lost == 0 {
+			return nil
+		}
+		rb.r.Damaged++
+		return rb.c.Meta.AddDamage(ctx, []metadata.Damage{{Ref: ref, Set: p.Set, Shards: lost}})
+	})
+}
