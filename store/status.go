@@ -58,6 +58,15 @@ func (s *Store) Status(ctx context.Context) (*Status, error) {
 		Repaired: s.upkeep.repaired.Load(), Waiting: s.upkeep.waiting.Load(),
 		LastSnapshot: unixTime(s.upkeep.lastSnapshot.Load()), LastScrub: unixTime(s.upkeep.lastScrub.Load()),
 	}
+	if st.LastSnapshot.IsZero() { // of an earlier process
+		seqs, err := s.meta.SnapshotSeqs(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if len(seqs) > 0 {
+			st.LastSnapshot = unixTime(int64(seqs[len(seqs)-1]))
+		}
+	}
 	if err := s.targetStates(ctx, st); err != nil {
 		return nil, err
 	}

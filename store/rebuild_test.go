@@ -1,0 +1,172 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"reflect"
+	"testing"
+
+	"github.com/weftstore/weft/metadata"
+)
+
+// listing is everything that S3 shows of a bucket's versions.
+func listing(t *testing.T, db *metadata.DB) []metadata.Version {
+	t.Helper()
+	page, err := db.ListVersions(t.Context(), "b", metadata.ListQuery{Limit: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []metadata.Version
+	for _, e := range page.Entries {
+		v, _, err := db.Get(t.Context(), "b", e.Key, e.VersionID())
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := *v
+		c.Inline, c.Manifest = nil, nil
+		list = append(list, c)
+	}
+	return list
+}
+
+func (r *rig) multipart(t *testing.T, key string, sizes ...int) []byte {
+	t.Helper()
+	ctx := t.Context()
+	up := &metadata.Upload{ID: r.db.NewUploadID(), Key: key, Initiated: r.now(), Template: metadata.Version{UserMeta: map[string]string{"m": "p"}}}
+	if err := r.db.CreateUpload(ctx, "b", up); err != nil {
+		t.Fatal(err)
+	}
+	var all []byte
+	var done []metadata.CompletedPart
+	for i, n := range sizes {
+		p := testBody(n, uint64(n))
+		res, err := r.PutPart(ctx, &PartRequest{Bucket: "b", Key: key, Upload: up.ID, Number: i + 1, Size: int64(n), Body: bytes.NewReader(p)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p...)
+		done = append(done, metadata.CompletedPart{Number: uint16(i + 1), ETag: res.ETag})
+	}
+	if _, err := r.Complete(ctx, &CompleteRequest{Bucket: "b", Key: key, Upload: up.ID, Parts: done}); err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// Fault model: the metadata is gone; lost targets have lost all chunks as well.
+func TestRebuildBringsEverythingBack(t *testing.T) {
+	for _, versioned := range []bool{false, true} {
+		for snapshotAt := -1; snapshotAt < 2; snapshotAt++ {
+			for _, lost := range []int{0, 2} {
+				t.Run(fmt.Sprintf("versioned=%v,snapshot=%d,lost=%d", versioned, snapshotAt, lost), func(t *testing.T) {
+					testRebuild(t, versioned, snapshotAt, lost)
+				})
+			}
+		}
+	}
+}
+
+func testRebuild(t *testing.T, versioned bool, snapshotAt, lost int) {
+	r := newRig(t, rigOptions{layout: "ec:2+2"})
+	defer r.close()
+	if versioned {
+		if err := r.db.SetVersioning(t.Context(), "b", metadata.VersioningEnabled); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range r.targets { // as a server registers them
+		if id, err := r.db.AddTarget(t.Context(), [16]byte{byte(i + 1)}, fmt.Sprint("t", i)); err != nil || int(id) != i+1 {
+			t.Fatal(id, err)
+		}
+	}
+	bodies := map[string][]byte{}
+	for round := range 2 {
+		for i, n := range []int{0, 10, 9000, 300 << 10} {
+			k := fmt.Sprint("k", i+round)
+			bodies[k] = testBody(n, uint64(10*round+i))
+			_, err := r.Put(t.Context(), &PutRequest{
+				Bucket: "b", Key: k, Size: int64(n), Body: bytes.NewReader(bodies[k]),
+				UserMeta: map[string]string{"round": fmt.Sprint(round)}, Tags: map[string]string{"t": "v"},
+				Headers: map[string]string{"Content-Type": "text/plain"},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		k := fmt.Sprint("multi", round)
+		bodies[k] = r.multipart(t, k, 5<<20, 1000)
+		if round == snapshotAt {
+			if err := r.Snapshot(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	want := listing(t, r.db)
+	kv := &memKV{}
+	db, _ := metadata.New(kv, metadata.Options{})
+	cfg := RebuildConfig{Meta: db, KV: kv, Pool: r.pool, Small: r.small}
+	for i, ft := range r.targets {
+		if i < lost {
+			ft.wipe()
+			continue
+		}
+		cfg.Targets = append(cfg.Targets, TargetConfig{UUID: [16]byte{byte(i + 1)}, Name: fmt.Sprint("t", i), Target: ft})
+	}
+	res, err := Rebuild(t.Context(), cfg, nil)
+	if err != nil || res.Lost != 0 || res.Snapshot != (snapshotAt >= 0) {
+		t.Fatalf("rebuild: %+v, %v", res, err)
+	}
+	if got := listing(t, db); !reflect.DeepEqual(got, want) {
+		t.Fatalf("listing differs:\n%+v\n%+v", got, want)
+	}
+	serveRebuilt(t, r, db, cfg.Targets, bodies)
+}
+
+// serveRebuilt reads everything through a store on the new metadata.
+func serveRebuilt(t *testing.T, r *rig, db *metadata.DB, targets []TargetConfig, bodies map[string][]byte) {
+	c := r.cfg
+	c.Meta, c.Targets = db, nil
+	rows, err := db.Targets(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range rows {
+		tc := TargetConfig{ID: row.ID, UUID: row.UUID, Name: row.Path, Target: newFakeTarget(r.fabric)} // put back empty
+		for _, given := range targets {
+			if given.UUID == row.UUID {
+				tc.Target = given.Target
+			}
+		}
+		c.Targets = append(c.Targets, tc)
+	}
+	for len(c.Targets) < c.Layout.Shards() { // new ones in place of the lost
+		id, err := db.AddTarget(t.Context(), [16]byte{0xff, byte(len(c.Targets))}, "new")
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Targets = append(c.Targets, TargetConfig{ID: id, Name: "new", Target: newFakeTarget(r.fabric)})
+	}
+	again := *r
+	again.db, again.Store, err = db, nil, nil
+	if again.Store, err = New(c); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := again.Store.Close(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+	}()
+	for k, b := range bodies {
+		again.mustGet(k, b)
+	}
+	if res, err := again.Repair(t.Context(), RepairOptions{}, nil); err != nil || res.Failed+res.Waiting != 0 {
+		t.Fatalf("repair: %+v, %v", res, err)
+	}
+	if res := mustCheck(t, &again, true); !res.Clean() || res.Orphans != 0 {
+		t.Fatalf("check: %+v", res)
+	}
+	for k, b := range bodies {
+		again.mustGet(k, b)
+	}
+}
