@@ -137,9 +137,9 @@ func (d *DB) failure() error {
 
 // run returns how many of reqs it ran, and the error of all of them.
 func (d *DB) run(reqs []*request) (n int, err error) {
-	tx, err := d.db.Begin(true)
+	tx, err := d.begin(true)
 	if err != nil {
-		return len(reqs), fmt.Errorf("boltkv: begin: %w", err)
+		return len(reqs), err
 	}
 	defer func() {
 		if err != nil && tx.DB() != nil {
@@ -173,7 +173,9 @@ func (d *DB) run(reqs []*request) (n int, err error) {
 		return n, guard("roll back", tx.Rollback)
 	}
 	if err := guard("commit", tx.Commit); err != nil {
-		if !outOfSpace(err) {
+		// Nothing was written yet, or not the meta page: the last state is in force.
+		stats := tx.Stats()
+		if stats.GetWrite() > 0 && !outOfSpace(err) || errors.Is(err, metadata.ErrCorrupt) {
 			d.fail(err)
 		}
 		return n, fmt.Errorf("boltkv: commit: %w", err)
@@ -215,8 +217,8 @@ func (d *DB) fail(err error) {
 	d.failed.CompareAndSwap(nil, &err)
 }
 
-// outOfSpace tells failures before the meta page is written, which leave the last
-// state in force.
+// outOfSpace tells errors that the meta page, which is overwritten in place, does
+// not meet.
 func outOfSpace(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG)
 }

@@ -41,6 +41,9 @@ type DB struct {
 	stopped chan struct{}
 
 	failed atomic.Pointer[error] // why updates fail until the next Open
+	// stuck: bbolt met damage while it held its locks. Nothing can be done with it,
+	// not even be closed.
+	stuck atomic.Bool
 }
 
 var bucketName = []byte("weft")
@@ -111,7 +114,29 @@ func (d *DB) Close() error {
 		close(d.wake)
 	}
 	<-d.stopped
+	if d.stuck.Load() {
+		return d.failure()
+	}
 	return d.db.Close()
+}
+
+// begin starts a bbolt transaction.
+func (d *DB) begin(writable bool) (tx *bbolt.Tx, err error) {
+	if d.stuck.Load() {
+		return nil, d.failure()
+	}
+	err = guard("begin", func() (err error) {
+		tx, err = d.db.Begin(writable)
+		return err
+	})
+	switch {
+	case errors.Is(err, bbolt.ErrDatabaseNotOpen):
+		return nil, metadata.ErrClosed
+	case errors.Is(err, metadata.ErrCorrupt):
+		d.fail(err)
+		d.stuck.Store(true)
+	}
+	return tx, err
 }
 
 // Size is the length of the file in bytes.
@@ -128,11 +153,8 @@ func (d *DB) View(ctx context.Context, fn func(metadata.Reader) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	tx, err := d.db.Begin(false)
+	tx, err := d.begin(false)
 	if err != nil {
-		if errors.Is(err, bbolt.ErrDatabaseNotOpen) {
-			err = metadata.ErrClosed
-		}
 		return err
 	}
 	defer tx.Rollback()
