@@ -1,6 +1,93 @@
-// Package metadata holds what S3 says of buckets, objects, versions and
-// multipart uploads, written once on a small ordered key-value interface, KV.
+// Package metadata holds what S3 says of buckets, objects, versions and multipart
+// uploads, written once on a small ordered key-value interface, [KV].
 //
-// Engines: boltkv for one machine. The package stores records and knows
-// nothing of HTTP, of chunks' bytes or of where targets are.
+// Engines: boltkv for one machine, memkv for tests; package kvtest is the
+// conformance suite that both run. The package stores records and knows nothing of
+// HTTP, of chunks' bytes or of where targets are. It does not check what s3api
+// checks (names of buckets, sizes of user metadata), only what it could not store.
+//
+// Main types: [DB], whose methods are one transaction each and safe for concurrent
+// use; [Version], [Upload] and [Part]; [ListPage]. Errors are the sentinels of
+// errors.go, [DeleteMarkerError] and [CompletedError], wrapped with the operation.
+//
+// # What is current
+//
+// The version that was put last is current, whatever the clocks of gateways say; the
+// others are in the order of their ids. A delete marker's id is made in the
+// transaction and is newer than all. When the current version is removed, the next by
+// id is promoted, unless that is a marker.
+//
+// # Keys
+//
+// Numbers in keys are big-endian. A bucket is its 8-byte id, which is never given
+// out again; a key is the S3 key, which has no NUL, so that keys sort as S3 lists
+// them and their ids sort after them.
+//
+//	key                             value
+//	b name                          bucket
+//	c name                          counter: 8 bytes; "bucket" is the last bucket id
+//	o bucket key                    version: the current one, unless it is a delete marker
+//	v bucket key 00 id(16)          version: all others, and delete markers
+//	n bucket key                    id(16) of the null version, if that is in v
+//	u bucket key 00 upload(16)      upload under way
+//	p upload(16) number(2)          part, of an upload or of an object completed from it
+//	p upload(16) 0000               table of contents of a completed upload
+//	g position(8)                   garbage
+//	r set(16)                       damage
+//	s snapshot(8) piece(4)          part: a piece of a snapshot on the targets
+//	t id(2)                         target
+//
+// Replacing, removing or aborting something moves its chunk sets to the garbage queue
+// in the same transaction. A multipart object is one entry there; its parts stay in p
+// until they are collected. A position is microseconds since 2025-01-01 (unique)
+// times 2^14, plus the part number where an entry stands for many parts.
+//
+// # Values
+//
+//	+--------+-------- … --------+-----------+
+//	| format |      fields       |  CRC32C   |
+//	| 1 byte |                   |  4 bytes  |
+//	+--------+-------- … --------+-----------+
+//
+// The format is 1. The checksum (Castagnoli, little-endian) is over the key and then
+// the value up to the checksum; it detects flipped bits and values under the wrong
+// key. A record that stands alone ([EncodeVersion], [EncodePart], [EncodeManifest]) is
+// the same with an empty key. Decoders accept nothing after the last field.
+//
+// Integers are little-endian and fixed. A time is 8 bytes: milliseconds since 1970.
+// A string is a uvarint length and its bytes; pairs are a uvarint count and that
+// many name and value strings, sorted by name by the encoder. A digest is algorithm (1), type (1),
+// length (1), bytes; algorithm and type are the numbers of package checksum.
+//
+//	version     flags 1: 1 null, 2 delete marker, 4 inline part, 8 upload, 16 manifest
+//	            modified 8, size 8, MD5 16, id 16, part count 2, digest,
+//	            key string (empty where the KV key tells), headers, user metadata, tags pairs,
+//	            [inline part], [upload 16], [manifest part]
+//	part        number 2, set 16, K 1, M 1, block 4, size 8, MD5 16, modified 8,
+//	            digest, count 1, that many target ids of 2
+//	manifest    version, uvarint count, parts
+//	bucket      versioning 1, id 8, created 8, region string, tags pairs
+//	upload      initiated 8, algorithm 1, type 1, headers, user metadata, tags pairs
+//	contents    rows: part number 2, end of the part in the object 8
+//	garbage     kind 1, since 8, and
+//	            kind 1: set 16, count 1, target ids of 2
+//	            kind 2: upload 16
+//	damage      shards 8, since 8, bucket 8, key string, version 16, upload 16, number 2
+//	target      flags 1: 1 retired, 2 mount point; UUID 16, added 8, path string
+//
+// What listings show comes first in a version, so that they decode no more than that.
+//
+// # Snapshots
+//
+// [DB.SnapshotTo] writes, and [Restore] reads, the same for every engine:
+//
+//	header      "WEFTMETA", format 4 (= 1), zero 4
+//	pair        key length 2, value length 4, key, value, CRC32C 4
+//	end         zero 6, count of pairs 8, CRC32C 4
+//
+// Each checksum is over everything before it from the header on, earlier checksums
+// included, so a snapshot that is cut, spliced or reordered does not read. Pairs are
+// in the order of their keys.
+//
+// Format 1 of records and of snapshots is the first.
 package metadata
