@@ -140,7 +140,9 @@ func (t *target) open() (Backend, *verdict) {
 	if foreign {
 		return nil, t.judge(errors.Join(fmt.Errorf("open target in %s: %w: it is %s", t.dir, errForeign, id), b.Close()))
 	}
-	t.uuid = id.Target
+	if t.uuid.IsZero() { // before others see the target
+		t.uuid = id.Target
+	}
 	return b, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/weftstore/weft/erasure"
@@ -94,7 +95,7 @@ func (m *mend) choose(ctx context.Context) error {
 			continue
 		}
 		t := m.s.target(p.Targets[i])
-		if t == nil || !t.usable(now) || t.full(now) {
+		if t == nil || !t.usable(now) || t.full(now) || slices.Contains(used, t) {
 			t = m.s.replacement(used, now)
 		}
 		if t == nil {

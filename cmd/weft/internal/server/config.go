@@ -40,6 +40,10 @@ type Config struct {
 	// the state directory, generated at first start. Never in the file.
 	AccessKey string `toml:"-"`
 	SecretKey string `toml:"-"`
+
+	// checkEvery is the time between health checks of a target; 0 is the node's
+	// default. Tests lower it.
+	checkEvery time.Duration
 }
 
 // Smallest memory with which 64 uploads make progress at ec:10+2.

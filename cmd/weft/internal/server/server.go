@@ -60,24 +60,19 @@ type Server struct {
 
 // New assembles a server, formats new targets and listens. Run serves. When New
 // fails, nothing is left open.
-func New(ctx context.Context, cfg Config, log *slog.Logger) (s *Server, err error) {
+func New(ctx context.Context, cfg Config, log *slog.Logger) (*Server, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	s = &Server{cfg: cfg, log: log, now: time.Now}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, s.close())
-		}
-	}()
+	s := &Server{cfg: cfg, log: log, now: time.Now}
 	for _, step := range []func(context.Context) error{
 		s.openState, s.openMetadata, s.openFabric, s.bringUp, s.openStore, s.listen,
 	} {
 		if err := step(ctx); err != nil {
-			return nil, err
+			return nil, errors.Join(err, s.close())
 		}
 	}
 	return s, nil
@@ -174,7 +169,8 @@ func (s *Server) openFabric(ctx context.Context) error {
 	s.fabric = mem.New()
 	s.onClose(s.fabric.Close)
 	s.node = node.New(node.Config{
-		Logger: s.log,
+		Logger:     s.log,
+		CheckEvery: s.cfg.checkEvery,
 		Open: func(dir string, o node.OpenOptions) (node.Backend, extent.Identity, error) {
 			return node.OpenExtent(dir, s.state.path(indexDir), o)
 		},

@@ -152,22 +152,42 @@ func readSuperblock(dir string) (extent.Superblock, error) {
 
 func indexName(uuid [16]byte) string { return node.TargetUUID(uuid).String() + ".index" }
 
-// awaitOnline gives targets that were just formatted the time to be noticed.
+// awaitOnline gives targets that are right on disk the time to be noticed, and
+// has the store forget that they failed: its back-off can be longer than a repair.
 func (s *Server) awaitOnline(ctx context.Context) error {
+	right := map[node.TargetUUID]bool{}
+	for _, t := range s.targets {
+		sb, err := readSuperblock(t.Name)
+		right[node.TargetUUID(t.UUID)] = err == nil && sb.Target == t.UUID
+	}
+	late := func(t node.TargetStatus) bool { return right[t.ID] && t.State != node.Online && t.State != node.Full }
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
+	var all []node.TargetStatus
 	for range onlineTries {
-		all, err := s.client.Status(ctx)
-		if err != nil {
+		var err error
+		if all, err = s.client.Status(ctx); err != nil {
 			return err
 		}
-		if !slices.ContainsFunc(all, func(t node.TargetStatus) bool { return t.State == node.Empty }) {
-			return nil
+		if !slices.ContainsFunc(all, late) {
+			break
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			return ctx.Err()
+		}
+	}
+	for _, h := range s.store.Health() {
+		i := slices.IndexFunc(s.targets, func(t store.TargetConfig) bool { return t.ID == h.ID })
+		if i < 0 || h.Usable || !h.Present {
+			continue
+		}
+		served := func(t node.TargetStatus) bool {
+			return t.ID == node.TargetUUID(s.targets[i].UUID) && t.State == node.Online
+		}
+		if slices.ContainsFunc(all, served) {
+			s.store.SetTarget(s.targets[i])
 		}
 	}
 	return nil
