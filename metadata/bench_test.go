@@ -3,6 +3,7 @@ package metadata_test
 import (
 	"fmt"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -71,35 +72,31 @@ func BenchmarkPut(b *testing.B) {
 	b.ReportMetric(float64((cpuTime(b)-cpu).Microseconds())/float64(b.N), "µs-CPU/op")
 }
 
-func fill(b *testing.B, db *metadata.DB, prefix string, n int) {
+// fill puts n objects whose keys format makes of two numbers, the second below 100.
+func fill(b *testing.B, db *metadata.DB, format string, n int) {
 	b.Helper()
 	var next atomic.Int64
-	b.SetParallelism(32)
-	done := make(chan struct{})
-	const workers = 64
-	for range workers {
-		go func() {
-			defer func() { done <- struct{}{} }()
-			for i := next.Add(1); i <= int64(n); i = next.Add(1) {
-				if _, err := db.Put(b.Context(), "b", smallObject(db, fmt.Sprintf("%s%07d", prefix, i)), metadata.Condition{}); err != nil {
+	var wg sync.WaitGroup
+	for range 64 {
+		wg.Go(func() {
+			for i := next.Add(1) - 1; i < int64(n); i = next.Add(1) - 1 {
+				if _, err := db.Put(b.Context(), "b", smallObject(db, fmt.Sprintf(format, i/100, i%100)), metadata.Condition{}); err != nil {
 					b.Error(err)
 				}
 			}
-		}()
+		})
 	}
-	for range workers {
-		<-done
-	}
+	wg.Wait()
 }
 
 func BenchmarkGet(b *testing.B) {
 	db := benchDB(b, boltkv.Options{NoSync: true})
-	fill(b, db, "k/", 10000)
+	fill(b, db, "k/%05d%02d", 10000)
 	b.ReportAllocs()
 	i := 0
 	for b.Loop() {
 		i = (i + 7919) % 10000
-		if _, _, err := db.Get(b.Context(), "b", fmt.Sprintf("k/%07d", i+1), ""); err != nil {
+		if _, _, err := db.Get(b.Context(), "b", fmt.Sprintf("k/%07d", i), ""); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -109,7 +106,7 @@ func BenchmarkGet(b *testing.B) {
 // common prefixes that hold 100 keys each.
 func BenchmarkList(b *testing.B) {
 	db := benchDB(b, boltkv.Options{NoSync: true})
-	fill(b, db, "k/", 2000)
+	fill(b, db, "k/%05d%02d", 2000)
 	page := func(q metadata.ListQuery, want int) func(*testing.B) {
 		return func(b *testing.B) {
 			b.ReportAllocs()
@@ -123,9 +120,9 @@ func BenchmarkList(b *testing.B) {
 	}
 	flat := metadata.ListQuery{Prefix: "k/", Limit: 1000}
 	b.Run("keys=2k", page(flat, 1000))
-	fill(b, db, "a/", 100000)
-	fill(b, db, "z/", 100000)
+	fill(b, db, "a/%05d/%02d", 100000)
+	fill(b, db, "z/%05d/%02d", 100000)
 	b.Run("keys=200k", page(flat, 1000))
-	b.Run("rolled-up", page(metadata.ListQuery{Prefix: "a/", Delimiter: "0", After: "a/0", Limit: 1000}, 9))
-	b.Run("prefixes", page(metadata.ListQuery{Delimiter: "00", Limit: 1000}, 1000))
+	b.Run("prefixes", page(metadata.ListQuery{Prefix: "a/", Delimiter: "/", Limit: 1000}, 1000))
+	b.Run("roots", page(metadata.ListQuery{Delimiter: "/", Limit: 1000}, 3))
 }
