@@ -114,7 +114,7 @@ func (db *DB) GarbageAfter(ctx context.Context, after uint64, limit int) ([]Garb
 func appendUploadGarbage(r Reader, s *scratch, list []Garbage, limit int, g *garbageRecord, from uint16) ([]Garbage, error) {
 	var bad error
 	s.key = keyPart(s.key, g.upload, from)
-	s.key2 = prefixEnd(keyPart(s.key2, g.upload, 0)[:1+len(g.upload)])
+	s.key2 = keyPart(s.key2, g.upload, ^uint16(0))
 	found := false
 	err := r.Scan(s.key, s.key2, func(k, raw []byte) bool {
 		var p Part
@@ -138,8 +138,32 @@ func appendUploadGarbage(r Reader, s *scratch, list []Garbage, limit int, g *gar
 // GarbageDone removes entries. Positions that are not in the queue are ignored.
 func (db *DB) GarbageDone(ctx context.Context, seqs []uint64) error {
 	return db.update(ctx, "remove garbage", func(t Txn, s *scratch) error {
+		// Whether an upload has parts left is looked up once, not after each part.
+		uploads := map[uint64]UploadID{}
 		for _, seq := range seqs {
-			if err := garbageDone(t, s, seq); err != nil {
+			number := uint16(seq & (1<<garbagePartBits - 1))
+			base := seq - uint64(number)
+			id, known := uploads[base]
+			if !known {
+				g, err := takeGarbage(t, base)
+				if err != nil {
+					return err
+				}
+				if g == nil || g.kind == garbageSet {
+					continue
+				}
+				id = g.upload
+				uploads[base] = id
+			}
+			if number > 0 {
+				s.key = keyPart(s.key, id, number)
+				if err := t.Delete(s.key); err != nil {
+					return err
+				}
+			}
+		}
+		for base, id := range uploads {
+			if err := dropEmptyUpload(t, s, base, id); err != nil {
 				return err
 			}
 		}
@@ -147,37 +171,37 @@ func (db *DB) GarbageDone(ctx context.Context, seqs []uint64) error {
 	})
 }
 
-func garbageDone(t Txn, s *scratch, seq uint64) error {
-	number := uint16(seq & (1<<garbagePartBits - 1))
-	key := keyGarbage(nil, seq-uint64(number))
+// takeGarbage reads the entry at base, nil if there is none, and removes it if it is
+// one chunk set.
+func takeGarbage(t Txn, base uint64) (*garbageRecord, error) {
+	key := keyGarbage(nil, base)
 	raw, err := t.Get(key)
 	if err != nil || raw == nil {
-		return err
+		return nil, err
 	}
 	g, err := decodeGarbage(key, raw)
 	if err != nil {
-		return fmt.Errorf("garbage: %w", err)
+		return nil, fmt.Errorf("garbage: %w", err)
 	}
 	if g.kind == garbageSet {
-		return t.Delete(key)
+		err = t.Delete(key)
 	}
-	if number > 0 {
-		s.key = keyPart(s.key, g.upload, number)
-		if err := t.Delete(s.key); err != nil {
-			return err
-		}
-	}
+	return &g, err
+}
+
+// dropEmptyUpload removes the entry of an upload whose parts are all gone.
+func dropEmptyUpload(t Txn, s *scratch, base uint64, id UploadID) error {
 	rest := false
-	s.key = keyPart(s.key, g.upload, 1)
-	s.key2 = prefixEnd(keyPart(s.key2, g.upload, 0)[:1+len(g.upload)])
+	s.key = keyPart(s.key, id, 1)
+	s.key2 = keyPart(s.key2, id, ^uint16(0))
 	if err := t.Scan(s.key, s.key2, func(_, _ []byte) bool { rest = true; return false }); err != nil || rest {
 		return err
 	}
-	s.key = keyPart(s.key, g.upload, 0)
+	s.key = keyPart(s.key, id, 0)
 	if err := t.Delete(s.key); err != nil {
 		return err
 	}
-	return t.Delete(key)
+	return t.Delete(keyGarbage(s.key, base))
 }
 
 // AddDamage queues repairs; what is queued for the same set already gets the union
