@@ -44,6 +44,9 @@ func openBolt(path string) (x *boltIndex, err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, err
 	}
+	if err := checkSum(path); err != nil {
+		return nil, err
+	}
 	defer guard(&err)()
 	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: 2 * time.Second, FreelistType: bolt.FreelistMapType})
 	if err != nil {
@@ -150,7 +153,7 @@ func (x *boltIndex) load() (s indexState, ok bool, err error) {
 
 func (x *boltIndex) apply(c *indexChange) (err error) {
 	defer guard(&err)()
-	return x.db.Update(func(tx *bolt.Tx) error {
+	err = x.db.Update(func(tx *bolt.Tx) error {
 		var buckets [4]*bolt.Bucket
 		for i, name := range [][]byte{bucketChunks, bucketExtents, bucketOwn, bucketMeta} {
 			var err error
@@ -174,6 +177,10 @@ func (x *boltIndex) apply(c *indexChange) (err error) {
 		}
 		return buckets[3].Put(keyHead, encodeHead(&c.head))
 	})
+	if err == nil {
+		err = writeSum(x.db.Path())
+	}
+	return err
 }
 
 // putChunks writes in key order, which is what a B+ tree likes.

@@ -137,7 +137,10 @@
 // A bbolt file with four buckets; keys are big-endian so that they sort. Each
 // value ends with a CRC of key and value. It is a cache: with any damage, another
 // identity, or extents that do not fit, it is thrown away and made from the
-// extents.
+// extents. bbolt does not survive damaged pages, so INDEX.sum beside it has the
+// checksum of the whole file: magic "weftidx\n"(8) size(8) CRC of the file(8) CRC
+// of [0, 24)(8). It is written after each checkpoint and checked before the
+// file is opened.
 //
 //	chunks   set, index -> own(1) extent(8) record(8) data(8) length(8) seq(8) created(8) header size(4) CRC(8)
 //	extents  number -> doomed(1) salt(16) covered(8) live bytes(8) n(4) n x [victim extent(8) tombstone bytes(8)] CRC(8)

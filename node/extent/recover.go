@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"maps"
-	"os"
 	"slices"
 )
 
@@ -58,7 +56,7 @@ func (t *Target) discardIndex(reason error) error {
 	if t.base != nil {
 		_ = t.base.close() // it is damaged, and goes
 	}
-	if err := os.Remove(t.cfg.IndexPath); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := removeIndex(t.cfg.IndexPath); err != nil {
 		return fmt.Errorf("discard index: %w", err)
 	}
 	x, err := openBolt(t.cfg.IndexPath)

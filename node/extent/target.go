@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -308,7 +307,7 @@ func (t *Target) Close() error {
 	defer t.ckpt.Unlock()
 	err = errors.Join(err, t.base.close())
 	if t.badIndex.Load() && t.cfg.IndexPath != "" {
-		err = errors.Join(err, os.Remove(t.cfg.IndexPath))
+		err = errors.Join(err, removeIndex(t.cfg.IndexPath))
 	}
 	t.files.closeAll()
 	if err != nil {
