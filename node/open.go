@@ -28,11 +28,24 @@ func OpenExtent(dir, indexDir string, o OpenOptions) (Backend, extent.Identity, 
 	if indexDir != "" {
 		cfg.IndexPath = filepath.Join(indexDir, TargetUUID(sb.Target).String()+".index")
 	}
+	if total, _, err := fsys.Usage(); err == nil {
+		cfg.ExtentSize, cfg.OwnFile = extentSizes(total)
+	}
 	t, err := extent.Open(cfg)
 	if err != nil {
 		return nil, sb.Identity, err
 	}
 	return extentBackend{t}, sb.Identity, nil
+}
+
+// extentSizes are the length of shared extents on a file system of so many bytes,
+// and that from which a chunk has a file. The space of deleted chunks comes back
+// an extent at a time and never from the one that is being written, so an extent
+// must be a small part of a small file system.
+func extentSizes(total uint64) (shared, own int64) {
+	const least, most, share = 2 << 20, 1 << 30, 32
+	shared = int64(min(max(total/share, least), most)) &^ (1<<20 - 1)
+	return shared, min(shared/2, extent.OwnFile)
 }
 
 // FormatExtent makes an empty real directory a target of the extent store.

@@ -1,0 +1,118 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+	"golang.org/x/sys/unix"
+)
+
+// Fault model of this file: the file systems of all targets run full, with large
+// objects or with small ones. What was acknowledged stays readable, deletions
+// work, and what they give back can be used again.
+
+// smallDisks mounts a file system of so many bytes on each target directory.
+func smallDisks(t *testing.T, cfg Config, bytes int64) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("mounting file systems of limited size needs root")
+	}
+	for _, dir := range cfg.Targets {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		err := unix.Mount("weft-test", dir, "tmpfs", 0, fmt.Sprintf("size=%d", bytes))
+		if errors.Is(err, unix.EPERM) {
+			t.Skip("mounting file systems of limited size is not permitted here")
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func status(err error) int { return minio.ToErrorResponse(err).StatusCode }
+
+// fill puts objects of n bytes until one is refused for lack of space.
+func (r *rig) fill(prefix string, n int64, most int) (done []object) {
+	r.t.Helper()
+	for i := range most {
+		o := object{key: fmt.Sprint(prefix, i), n: n, seed: uint64(i)}
+		err := r.put(o)
+		if err == nil {
+			done = append(done, o)
+			continue
+		}
+		if status(err) != http.StatusInsufficientStorage {
+			r.t.Fatalf("put %d: %v; want 507", i, err)
+		}
+		return done
+	}
+	r.t.Fatalf("%d objects of %d bytes fit", most, n)
+	return nil
+}
+
+func (r *rig) del(os ...object) {
+	r.t.Helper()
+	r.each(os, func(o object) error {
+		return r.cl.RemoveObject(r.t.Context(), testBucket, o.key, minio.RemoveObjectOptions{})
+	})
+}
+
+func TestDiskFull(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		disk int64
+		n    int64
+		most int
+	}{
+		{"large", 64 << 20, 4 << 20, 200},
+		{"small", 48 << 20, 150 << 10, 2000},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			cfg := testConfig(t, 4)
+			smallDisks(t, cfg, c.disk)
+			r := start(t, cfg, nil)
+			r.makeBucket()
+			all := r.fill("first", c.n, c.most)
+			t.Logf("%d objects of %d bytes fit", len(all), c.n)
+			r.mustGet(all...)
+			half := len(all) / 2
+			r.del(all[:half]...)
+			all = all[half:]
+			o := object{key: "again", n: c.n, seed: 99}
+			began := time.Now()
+			r.until(20*time.Second, func() bool {
+				r.compact(context.Background())
+				err := r.put(o)
+				if err != nil && status(err) != http.StatusInsufficientStorage {
+					r.t.Fatal(err)
+				}
+				return err == nil
+			})
+			t.Logf("space was usable again after %v", time.Since(began))
+			more := r.fill("second", c.n, c.most)
+			t.Logf("%d objects fit again", len(more))
+			if len(more) < half/2 {
+				t.Errorf("%d objects fit where %d were deleted", len(more), half)
+			}
+			all = append(append(all, o), more...)
+			r.mustGet(all...)
+			r.stop()
+			r = start(t, cfg, nil)
+			r.mustGet(all...)
+			r.mustBeClean()
+		})
+	}
+}
