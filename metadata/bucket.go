@@ -82,6 +82,12 @@ func (db *DB) view(ctx context.Context, op string, fn func(Reader, *scratch) err
 }
 
 func (db *DB) update(ctx context.Context, op string, fn func(Txn, *scratch) error) error {
+	defer db.changes.Add(1)
+	return db.upkeep(ctx, op, fn)
+}
+
+// upkeep is update for what changes nothing that a snapshot is for.
+func (db *DB) upkeep(ctx context.Context, op string, fn func(Txn, *scratch) error) error {
 	s := getScratch()
 	defer s.release()
 	if err := db.kv.Update(ctx, func(t Txn) error { return fn(t, s) }); err != nil {

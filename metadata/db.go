@@ -26,6 +26,7 @@ type DB struct {
 	buckets bucketCache
 	lastID  atomic.Int64 // nanoseconds in the newest VersionID or UploadID
 	lastSeq atomic.Uint64
+	changes atomic.Uint64
 }
 
 // New makes a DB on kv, which stays the caller's to close.
@@ -39,6 +40,10 @@ func New(kv KV, opts Options) (*DB, error) {
 	}
 	return db, nil
 }
+
+// Changes counts the updates of this DB since it was made: when it has not moved,
+// a snapshot taken before is still whole.
+func (db *DB) Changes() uint64 { return db.changes.Load() }
 
 // NewVersionID gives an id that sorts before all that this DB gave before, even
 // if the clock goes back.

@@ -137,7 +137,7 @@ func appendUploadGarbage(r Reader, s *scratch, list []Garbage, limit int, g *gar
 
 // GarbageDone removes entries. Positions that are not in the queue are ignored.
 func (db *DB) GarbageDone(ctx context.Context, seqs []uint64) error {
-	return db.update(ctx, "remove garbage", func(t Txn, s *scratch) error {
+	return db.upkeep(ctx, "remove garbage", func(t Txn, s *scratch) error {
 		// Whether an upload has parts left is looked up once, not after each part.
 		uploads := map[uint64]UploadID{}
 		for _, seq := range seqs {
@@ -207,7 +207,7 @@ func dropEmptyUpload(t Txn, s *scratch, base uint64, id UploadID) error {
 // AddDamage queues repairs; what is queued for the same set already gets the union
 // of the shards.
 func (db *DB) AddDamage(ctx context.Context, ds []Damage) error {
-	return db.update(ctx, "add damage", func(t Txn, s *scratch) error {
+	return db.upkeep(ctx, "add damage", func(t Txn, s *scratch) error {
 		for _, d := range ds {
 			s.key = keyDamage(s.key, d.Set)
 			raw, err := t.Get(s.key)
@@ -263,7 +263,7 @@ func (db *DB) Damage(ctx context.Context, after SetID, limit int) ([]Damage, err
 
 // DamageDone removes the entry of a set, if there is one.
 func (db *DB) DamageDone(ctx context.Context, set SetID) error {
-	return db.update(ctx, "remove damage", func(t Txn, _ *scratch) error {
+	return db.upkeep(ctx, "remove damage", func(t Txn, _ *scratch) error {
 		return t.Delete(keyDamage(nil, set))
 	})
 }

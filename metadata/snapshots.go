@@ -17,7 +17,7 @@ func keySnapshot(dst []byte, seq uint64, piece uint32) []byte {
 
 // AddSnapshotPart records a piece of a snapshot.
 func (db *DB) AddSnapshotPart(ctx context.Context, seq uint64, piece uint32, p *Part) error {
-	return db.update(ctx, "add snapshot", func(t Txn, s *scratch) error {
+	return db.upkeep(ctx, "add snapshot", func(t Txn, s *scratch) error {
 		s.key = keySnapshot(s.key, seq, piece)
 		s.value = seal(appendPart(append(s.value[:0], recordFormat), p), 0, s.key)
 		return t.Put(s.key, s.value)
@@ -63,7 +63,7 @@ func (db *DB) SnapshotSeqs(ctx context.Context) ([]uint64, error) {
 
 // DropSnapshot makes garbage of a snapshot's pieces.
 func (db *DB) DropSnapshot(ctx context.Context, seq uint64) error {
-	return db.update(ctx, "drop snapshot", func(t Txn, s *scratch) error {
+	return db.upkeep(ctx, "drop snapshot", func(t Txn, s *scratch) error {
 		var keys [][]byte
 		var parts []Part
 		var bad error

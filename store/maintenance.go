@@ -29,7 +29,8 @@ type upkeep struct {
 	snapshotting sync.Mutex
 	repaired     atomic.Int64
 	waiting      atomic.Int64
-	lastSnapshot atomic.Int64 // Unix nanoseconds
+	lastSnapshot atomic.Int64  // Unix nanoseconds
+	snapshotAt   atomic.Uint64 // metadata.DB.Changes when it ended
 	lastScrub    atomic.Int64
 }
 
@@ -44,7 +45,7 @@ func (s *Store) StartMaintenance(o MaintenanceOptions) {
 		_, err := s.Scrub(ctx, ScrubOptions{BytesPerSecond: o.ScrubRate}, nil)
 		return err
 	})
-	s.every(o.SnapshotEvery, "snapshot", s.Snapshot)
+	s.every(o.SnapshotEvery, "snapshot", s.SnapshotIfChanged)
 	s.goBackground(func(ctx context.Context) {
 		if pause(ctx, sweepAfter) != nil {
 			return

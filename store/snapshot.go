@@ -20,7 +20,7 @@ const (
 func (s *Store) Snapshot(ctx context.Context) error {
 	s.upkeep.snapshotting.Lock()
 	defer s.upkeep.snapshotting.Unlock()
-	begin := s.now()
+	begin, changes := s.now(), s.meta.Changes()
 	w := &snapshotWriter{s: s, ctx: ctx, seq: uint64(begin.UnixNano())}
 	err := s.meta.SnapshotTo(ctx, w)
 	if err == nil {
@@ -36,7 +36,17 @@ func (s *Store) Snapshot(ctx context.Context) error {
 		return fmt.Errorf("snapshot of the metadata: %w", err)
 	}
 	s.upkeep.lastSnapshot.Store(begin.UnixNano())
+	s.upkeep.snapshotAt.Store(changes)
 	return s.dropSnapshots(ctx)
+}
+
+// SnapshotIfChanged is Snapshot when this process changed the metadata since the
+// last one, or since its start.
+func (s *Store) SnapshotIfChanged(ctx context.Context) error {
+	if s.meta.Changes() == s.upkeep.snapshotAt.Load() {
+		return nil
+	}
+	return s.Snapshot(ctx)
 }
 
 func (s *Store) dropSnapshots(ctx context.Context) error {

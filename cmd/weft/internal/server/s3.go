@@ -25,7 +25,7 @@ func (s *Server) s3Server() (*http.Server, error) {
 		Ready:   s.ready,
 		Logger:  s.log,
 		Events: s3api.Events{Access: func(a s3api.Access) {
-			if a.Status >= http.StatusInternalServerError && a.Err != nil {
+			if a.Status >= http.StatusInternalServerError && a.Status != http.StatusNotImplemented && a.Err != nil {
 				s.log.Error("request failed", "id", a.RequestID, "op", a.Operation, "bucket", a.Bucket, "key", a.Key,
 					"status", a.Status, "code", a.Code, "err", a.Err)
 			}

@@ -226,6 +226,9 @@ func (s *Server) openStore(context.Context) error {
 	s.onClose(func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), drainFor)
 		defer cancel()
+		if err := s.store.SnapshotIfChanged(ctx); err != nil {
+			s.log.Warn("no snapshot of the metadata at the stop", "err", err)
+		}
 		return s.store.Close(ctx)
 	})
 	s.startCompaction()
