@@ -179,6 +179,7 @@ func (c *committer) commit(batch []*record) {
 			c.write(&c.runs[i])
 		}
 		c.publish(batch)
+		c.leave()
 	}
 	for _, r := range batch {
 		r.done <- struct{}{}
@@ -272,6 +273,9 @@ func (c *committer) placeOne(r *record) error {
 			return err
 		}
 		c.runs[last].h = h
+		// Sealed meanwhile, the extent is still not compaction's: what is under
+		// way would look dead.
+		e.writers++
 	}
 	c.runs[last].recs = append(c.runs[last].recs, r)
 	c.runs[last].end = e.tail
@@ -310,6 +314,17 @@ func (c *committer) write(w *run) {
 		return
 	}
 	t.syncs.Add(1)
+}
+
+// leave ends what placeOne announced.
+func (c *committer) leave() {
+	t := c.t
+	t.alloc.Lock()
+	defer t.alloc.Unlock()
+	for _, w := range c.runs {
+		w.ext.writers--
+		t.letGo(w.ext)
+	}
 }
 
 // publish enters what is durable into the index, in one step for readers.

@@ -249,3 +249,95 @@ func TestConcurrentUse(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// gateFS lets a test stop the syncs of extents.
+type gateFS struct {
+	vfs.FS
+	mu   sync.Mutex
+	gate chan chan struct{} // a sync sends its own channel and waits for it
+}
+
+func (g *gateFS) arm(c chan chan struct{}) {
+	g.mu.Lock()
+	g.gate = c
+	g.mu.Unlock()
+}
+
+func (g *gateFS) Open(name string) (vfs.File, error) {
+	f, err := g.FS.Open(name)
+	return &gateFile{f, g}, err
+}
+
+func (g *gateFS) Create(name string) (vfs.File, error) {
+	f, err := g.FS.Create(name)
+	return &gateFile{f, g}, err
+}
+
+type gateFile struct {
+	vfs.File
+	g *gateFS
+}
+
+func (f *gateFile) SyncData() error {
+	f.g.mu.Lock()
+	gate := f.g.gate
+	f.g.gate = nil // one only
+	f.g.mu.Unlock()
+	if gate != nil {
+		mine := make(chan struct{})
+		gate <- mine
+		<-mine
+	}
+	return f.File.SyncData()
+}
+
+// A commit is under way in an extent that a Create seals: compaction must not
+// take the extent for dead, although nothing in it is visible yet.
+func TestCompactSparesCommitUnderWay(t *testing.T) {
+	g := &gateFS{FS: formatted(t, 1<<30)}
+	cfg := faultConfig(nil, "")
+	cfg.FS = g
+	tg, err := Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := newLedger()
+	if err := l.store(tg, 1, 100); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.remove(tg, testID(1)); err != nil {
+		t.Fatal(err)
+	}
+	gate := make(chan chan struct{})
+	g.arm(gate)
+	answer := make(chan error)
+	go func() { answer <- l.store(tg, 2, 5000) }()
+	stopped := <-gate
+	for n := range uint64(4) { // more than the extent has room for
+		w, err := tg.Create(t.Context(), testID(10+n), testOwn-100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.Abort()
+	}
+	if _, err := tg.Compact(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	close(stopped)
+	if err := <-answer; err != nil {
+		t.Fatal(err)
+	}
+	if err := l.check(tg); err != nil {
+		t.Fatal(err)
+	}
+	if err := tg.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if tg, err = Open(cfg); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.check(tg); err != nil {
+		t.Fatal(err)
+	}
+	tg.Close()
+}
