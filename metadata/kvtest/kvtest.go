@@ -179,22 +179,41 @@ func testOwnWrites(t *testing.T, kv metadata.KV) {
 // behind is not, and the scan ends.
 func testScanWhileWriting(t *testing.T, kv metadata.KV) {
 	put(t, kv, "b", "1", "d", "1", "f", "1")
-	update(t, kv, func(txn metadata.Txn) error {
-		var seen []string
-		err := txn.Scan([]byte("a"), nil, func(k, v []byte) bool {
-			seen = append(seen, string(k))
-			if len(seen) == 1 {
-				err := errors.Join(txn.Put([]byte("a"), []byte("2")), txn.Put([]byte("c"), []byte("2")),
-					txn.Delete([]byte("d")), txn.Put([]byte("g"), []byte("2")))
-				if err != nil {
-					t.Error(err)
+	mine := errors.New("mine")
+	for _, before := range []string{"", "aa", "b", "zz"} { // written before the scan
+		err := kv.Update(t.Context(), func(txn metadata.Txn) error {
+			var expect []string
+			if before != "" {
+				if err := txn.Put([]byte(before), []byte("2")); err != nil {
+					return err
+				}
+				expect = append(expect, before)
+			}
+			for _, k := range []string{"b", "c", "f", "g"} {
+				if k != before {
+					expect = append(expect, k)
 				}
 			}
-			return true
+			slices.Sort(expect)
+			var seen []string
+			err := txn.Scan([]byte("a"), nil, func(k, _ []byte) bool {
+				seen = append(seen, string(k))
+				if string(k) == "b" {
+					err := errors.Join(txn.Put([]byte("a"), []byte("2")), txn.Put([]byte("c"), []byte("2")),
+						txn.Delete([]byte("d")), txn.Put([]byte("g"), []byte("2")))
+					if err != nil {
+						t.Error(err)
+					}
+				}
+				return true
+			})
+			want(t, seen, expect...)
+			return errors.Join(err, mine)
 		})
-		want(t, seen, "b", "c", "f", "g")
-		return err
-	})
+		if !errors.Is(err, mine) {
+			t.Error(err)
+		}
+	}
 }
 
 // testMergedScan compares random writes and scans in a transaction with a map.
