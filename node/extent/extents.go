@@ -26,9 +26,9 @@ type extent struct {
 	tail      int64   // where the next record goes
 	allocated int64   // reserved on disk so far
 	heads     int64   // room kept for the headers of unfinished writers
-	writers   int // unfinished writers and commits under way
-	failed    bool // a write or sync failed: nothing more is written
-	sealed    bool // not the active extent any more
+	writers   int     // unfinished writers and commits under way
+	failed    bool    // a write or sync failed: nothing more is written
+	sealed    bool    // not the active extent any more
 
 	// Guarded by Target.mu.
 	durable int64            // records before this are synced and indexed
