@@ -30,14 +30,7 @@ func (c *call) listObjectVersions() error {
 		d.key("NextKeyMarker", page.Next, l.url)
 		d.opt("NextVersionIdMarker", page.NextVersion)
 	}
-	d.int("MaxKeys", int64(l.Limit))
-	if l.Delimiter != "" {
-		d.key("Delimiter", l.Delimiter, l.url)
-	}
-	if l.url {
-		d.str("EncodingType", "url")
-	}
-	d.bool("IsTruncated", page.Truncated)
+	l.head(d, page)
 	for i := range page.Entries {
 		e := &page.Entries[i]
 		if e.CommonPrefix != "" {

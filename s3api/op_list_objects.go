@@ -115,8 +115,8 @@ func (c *call) listObjectsV2() error {
 // listSize is about what the entries of a page take.
 func listSize(page *metadata.ListPage) int { return 1024 + 400*len(page.Entries) }
 
-// finishListing writes what both versions share and closes the document.
-func (c *call) finishListing(d *doc, l *listing, page *metadata.ListPage, owner bool) {
+// head writes what every listing says of itself before its entries.
+func (l *listing) head(d *doc, page *metadata.ListPage) {
 	d.int("MaxKeys", int64(l.Limit))
 	if l.Delimiter != "" {
 		d.key("Delimiter", l.Delimiter, l.url)
@@ -125,6 +125,11 @@ func (c *call) finishListing(d *doc, l *listing, page *metadata.ListPage, owner 
 		d.str("EncodingType", "url")
 	}
 	d.bool("IsTruncated", page.Truncated)
+}
+
+// finishListing writes what both versions share and closes the document.
+func (c *call) finishListing(d *doc, l *listing, page *metadata.ListPage, owner bool) {
+	l.head(d, page)
 	for i := range page.Entries {
 		e := &page.Entries[i]
 		if e.CommonPrefix != "" {
