@@ -59,8 +59,8 @@ func (f *osFile) directFD() (int, bool) {
 	d := &f.direct
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if !d.opened && !d.off {
-		fd, err := unix.Open(fmt.Sprintf("/proc/self/fd/%d", f.fd), unix.O_WRONLY|unix.O_DIRECT|unix.O_CLOEXEC, 0)
+	if !d.opened && !d.off && openDirect != 0 {
+		fd, err := unix.Open(fmt.Sprintf("/proc/self/fd/%d", f.fd), unix.O_WRONLY|openDirect|unix.O_CLOEXEC, 0)
 		if err != nil {
 			d.off = true
 		} else {

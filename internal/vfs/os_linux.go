@@ -6,6 +6,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// openDirect is the flag of unbuffered files; 0 where there are none.
+const openDirect = unix.O_DIRECT
+
 func fsMagic(path string) (uint32, error) {
 	var st unix.Statfs_t
 	if err := unix.Statfs(path, &st); err != nil {
