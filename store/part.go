@@ -134,7 +134,7 @@ func (w *partJob) setTargets(placed []*target) {
 
 // quorumErrorOf is the error of a write that too few targets took.
 func quorumErrorOf(done, quorum int, errs []error) error {
-	full, failed := 0, 0
+	full, none, failed := 0, 0, 0
 	var last error
 	for _, err := range errs {
 		if err == nil {
@@ -145,9 +145,13 @@ func quorumErrorOf(done, quorum int, errs []error) error {
 		if errors.Is(err, extent.ErrFull) {
 			full++
 		}
+		if errors.Is(err, errNoTarget) {
+			none++
+		}
 	}
 	kind := ErrUnavailable
-	if failed > 0 && full == failed {
+	// Room on the full ones would do, also for what found no target beside them.
+	if full > 0 && full+none == failed {
 		kind = ErrFull
 	}
 	if last == nil {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -14,7 +15,8 @@ import (
 )
 
 // Fault model of this file: far more clients than the memory has room for, and
-// clients that read slowly. They may be told to slow down; the memory that was
+// clients that read slowly. They may be told to slow down, and an answer under way
+// that finds no memory in time may be cut short; the memory that was
 // configured is never exceeded, and the Go heap stays small. The clients run in
 // this process, so their buffers are in the heap that is measured.
 
@@ -59,7 +61,7 @@ func (s slowReader) Read(p []byte) (int, error) {
 
 func TestMemoryIsBounded(t *testing.T) {
 	const clients = 64
-	const size = 8 << 20 // of a body: with the others, many times the memory
+	const size = 4 << 20 // of a body: with the others, many times the memory
 	cfg := testConfig(t, 4)
 	r := start(t, cfg, nil)
 	r.makeBucket()
@@ -73,8 +75,9 @@ func TestMemoryIsBounded(t *testing.T) {
 		switch {
 		case err == nil:
 			ok.Add(1)
-		case status(err) == http.StatusServiceUnavailable:
+		case status(err) == http.StatusServiceUnavailable, errors.Is(err, errCutShort):
 			slowed.Add(1)
+			t.Logf("%s: %v", what, err)
 		default:
 			t.Errorf("%s: %v", what, err)
 		}

@@ -21,7 +21,7 @@ func TestNoFilePerObject(t *testing.T) {
 	}
 	var os []object
 	for i := range 500 {
-		os = append(os, object{key: fmt.Sprint(i), n: int64(i*i*8) % (1 << 20), seed: uint64(i)})
+		os = append(os, object{key: fmt.Sprint(i), n: int64(i*i) % (1 << 20), seed: uint64(i)})
 	}
 	r.mustPut(os[:4]...)
 	before := count()
