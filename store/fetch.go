@@ -36,6 +36,7 @@ type fetch struct {
 	pending int           // reads under way
 	search  bool          // not all pieces will come from their own shards in time
 	hit     bool          // a shard failed, as opposed to being late
+	patient bool          // short of memory, wait for the reads under way
 
 	mu      sync.Mutex
 	over    bool // nobody takes results any more
@@ -100,7 +101,7 @@ func (f *fetch) read(blocks []*rdma.Block) error {
 // memory while it held some: it waits for all it may need at once.
 func (f *fetch) readWide() error {
 	w := newFetch(f.ctx, f.s, f.part, f.ref, f.seg)
-	w.search, w.hit = true, f.hit
+	w.search, w.hit, w.patient = true, f.hit, true
 	for i := range f.shards {
 		w.shards[i].err = f.shards[i].err
 	}
@@ -218,7 +219,11 @@ func (f *fetch) collect() error {
 			return nil
 		}
 		if f.search {
-			if done, err := f.elsewhere(); done || err != nil {
+			done, err := f.elsewhere()
+			if err == errNarrow && f.patient && f.pending > 0 {
+				err = nil // what was asked for may still come
+			}
+			if done || err != nil {
 				return err
 			}
 		}

@@ -32,7 +32,7 @@ func (w *partJob) storeInline(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	placed, err := a.run(ctx, w.g.Layout, w.targets, meta)
+	placed, err := a.run(ctx, w.quorum, w.targets, meta)
 	if err != nil {
 		return err
 	}
@@ -140,7 +140,7 @@ func (a *appender) letGo() {
 
 // run returns where each shard went, nil for those given up. When it fails,
 // what was stored is being deleted.
-func (a *appender) run(ctx context.Context, l erasure.Layout, targets []*target, meta []byte) ([]*target, error) {
+func (a *appender) run(ctx context.Context, quorum int, targets []*target, meta []byte) ([]*target, error) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel() // calls of the late end soon
 	a.ready = make(chan appended, len(targets))
@@ -169,7 +169,7 @@ func (a *appender) run(ctx context.Context, l erasure.Layout, targets []*target,
 			pending--
 			if errs[r.shard] = r.err; r.err == nil {
 				placed[r.shard] = r.t
-				if done++; done == l.WriteQuorum() {
+				if done++; done == quorum {
 					timer.Reset(a.s.cfg.Grace)
 				}
 			}
@@ -178,9 +178,9 @@ func (a *appender) run(ctx context.Context, l erasure.Layout, targets []*target,
 		}
 	}
 	done = a.close(targets, placed, errs)
-	if done < l.WriteQuorum() {
+	if done < quorum {
 		a.s.discard(a.set, targetIDs(placed))
-		return nil, quorumErrorOf(done, l.WriteQuorum(), errs)
+		return nil, quorumErrorOf(done, quorum, errs)
 	}
 	return placed, nil
 }

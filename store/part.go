@@ -43,16 +43,20 @@ func (s *Store) cut(layout erasure.Layout, size int64) erasure.Geometry {
 // storePart reads a body and makes it durable on a write quorum. After an error
 // nothing of it stays, but for what the garbage queue knows.
 func (s *Store) storePart(ctx context.Context, src *partSource) (*stored, error) {
-	g := s.cut(src.layout, src.size)
+	layout, quorum := s.layoutNow(src.layout)
+	g := s.cut(layout, src.size)
 	out := &stored{part: metadata.Part{
 		Number: 1, Set: newSet(), K: g.Layout.K, M: g.Layout.M,
 		Block: uint32(g.Block), Size: g.Size, Modified: s.now(),
 	}}
-	targets := s.place(g.Layout.Shards(), g.Layout.WriteQuorum(), nil)
-	if err := s.enough(targets, g.Layout); err != nil {
+	if quorum == 0 {
+		quorum = g.Layout.WriteQuorum()
+	}
+	targets := s.place(g.Layout.Shards(), quorum, nil)
+	if err := s.enough(targets, g.Layout, quorum); err != nil {
 		return nil, err
 	}
-	w := &partJob{s: s, src: src, g: g, targets: targets, out: out,
+	w := &partJob{s: s, src: src, g: g, quorum: quorum, targets: targets, out: out,
 		body: body{r: src.body, left: src.size}, sums: newSummer(src.alg, src.size)}
 	defer w.sums.stop()
 	var err error
@@ -77,6 +81,7 @@ type partJob struct {
 	s       *Store
 	src     *partSource
 	g       erasure.Geometry
+	quorum  int       // shards that must be durable
 	targets []*target // by shard as first placed; nil is nowhere
 	out     *stored
 	body    body
@@ -84,7 +89,7 @@ type partJob struct {
 }
 
 // enough fails when no write quorum of targets was found.
-func (s *Store) enough(targets []*target, l erasure.Layout) error {
+func (s *Store) enough(targets []*target, l erasure.Layout, quorum int) error {
 	n, full, now := 0, 0, s.now()
 	for _, t := range targets {
 		if t == nil {
@@ -96,9 +101,9 @@ func (s *Store) enough(targets []*target, l erasure.Layout) error {
 		}
 	}
 	switch {
-	case n < l.WriteQuorum():
+	case n < quorum:
 		return fmt.Errorf("place %v: %d targets are there: %w", l, n, ErrUnavailable)
-	case n-full < l.WriteQuorum():
+	case n-full < quorum:
 		return fmt.Errorf("place %v: %d of %d targets are full: %w", l, full, n, ErrFull)
 	}
 	return nil

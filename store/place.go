@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"time"
+
+	"github.com/weftstore/weft/erasure"
 )
 
 // place chooses n targets for the shards of a part, different ones, in random
@@ -53,6 +55,26 @@ func (s *Store) place(n, least int, avoid []*target) []*target {
 	// The weights decide who takes part, chance alone which shard it gets.
 	rand.Shuffle(n, func(i, j int) { chosen[i], chosen[j] = chosen[j], chosen[i] })
 	return chosen
+}
+
+// layoutNow is the layout for a new part and the shards of it that must be
+// durable; 0 stands for the layout's own write quorum, which holds whenever the
+// targets that are well can meet it.
+//
+// With fewer, and no more than M targets unwell, the part is kept as M+1 copies and
+// every target that is well must take one. So writes go on while any M targets are
+// away, on as many targets as there are; what is missing is queued for repair.
+func (s *Store) layoutNow(l erasure.Layout) (erasure.Layout, int) {
+	now, well, all := s.now(), 0, *s.targets.Load()
+	for _, t := range all {
+		if t.get() != nil && t.usable(now) && !t.full(now) {
+			well++
+		}
+	}
+	if well == 0 || well >= l.WriteQuorum() || len(all)-well > int(l.M) {
+		return l, 0
+	}
+	return l.Small(), min(well, l.Small().Shards())
 }
 
 // draw is a sample of an exponential distribution whose rate is the weight.

@@ -57,7 +57,7 @@ type job struct {
 
 func newSetWriter(ctx context.Context, w *partJob) *setWriter {
 	sw := &setWriter{
-		s: w.s, set: w.out.part.Set, length: w.g.ChunkLen(), quorum: w.g.Layout.WriteQuorum(),
+		s: w.s, set: w.out.part.Set, length: w.g.ChunkLen(), quorum: w.quorum,
 		jobs: int(w.g.Stripes()) + 1, wake: make(chan struct{}, 1),
 		shards: make([]*shardWriter, len(w.targets)),
 	}

@@ -236,21 +236,23 @@ func (r *rig) remove(target int) {
 	}
 }
 
-// putDegraded puts objects with so many targets left and returns those that were
-// acknowledged: all with a write quorum, otherwise perhaps some, the rest being
-// refused as unavailable.
+// putDegraded puts objects with so many targets left, no more than M being away:
+// all must be acknowledged. The store learns of a target's end from its first
+// refusal, so that a put may be answered 503 until it knows; SDKs try again.
 func (r *rig) putDegraded(prefix string, left int) (done []object) {
 	r.t.Helper()
+	const tries = 4
 	for _, o := range objects(prefix, uint64(100*left)) {
-		err := r.put(o)
-		switch {
-		case err == nil:
-			done = append(done, o)
-		case left >= r.layout.WriteQuorum():
-			r.t.Fatalf("put %s with %d targets of %s: %v", o.key, left, r.layout, err)
-		case minio.ToErrorResponse(err).StatusCode != http.StatusServiceUnavailable:
-			r.t.Fatalf("put %s with %d targets of %s: %v; want 503", o.key, left, r.layout, err)
+		var err error
+		for range tries {
+			if err = r.put(o); err == nil || minio.ToErrorResponse(err).StatusCode != http.StatusServiceUnavailable {
+				break
+			}
 		}
+		if err != nil {
+			r.t.Fatalf("put %s with %d targets of %s: %v", o.key, left, r.layout, err)
+		}
+		done = append(done, o)
 	}
 	return done
 }

@@ -55,7 +55,8 @@ func (s *Server) ready() error {
 			online++
 		}
 	}
-	if need := s.layout.WriteQuorum(); online < need {
+	// Writes go on with any M targets away.
+	if need := min(s.layout.WriteQuorum(), max(1, len(all)-int(s.layout.M))); online < need {
 		return fmt.Errorf("%d targets online, %d needed to write", online, need)
 	}
 	return nil
