@@ -65,7 +65,7 @@ func Rebuild(ctx context.Context, cfg Config, log *slog.Logger, report store.Rep
 	if err != nil {
 		return nil, err
 	}
-	if err := s.keepDeployment(); err != nil {
+	if err := s.keepDeployment(ctx); err != nil {
 		return nil, err
 	}
 	if err := s.kv.Close(); err != nil {
@@ -88,11 +88,17 @@ func (s *Server) addFound(ctx context.Context) error {
 }
 
 // keepDeployment writes the record of the deployment when it is lost too. The
-// layout of new objects becomes the default again; --layout changes it.
-func (s *Server) keepDeployment() error {
+// layout of new objects becomes the default for all known targets again, also
+// those that are away; --layout changes it.
+func (s *Server) keepDeployment(ctx context.Context) error {
 	d, err := s.state.deployment()
 	if err != nil || d != nil {
 		return err
 	}
-	return s.state.save(newDeployment(s.deployment, erasure.Default(len(s.cfg.Targets)).String(), s.now()))
+	known, err := s.meta.Targets(ctx)
+	if err != nil {
+		return err
+	}
+	n := max(len(known), len(s.cfg.Targets))
+	return s.state.save(newDeployment(s.deployment, erasure.Default(n).String(), s.now()))
 }
