@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/weftstore/weft/metadata"
 )
@@ -19,6 +20,7 @@ type CheckResult struct {
 	Missing     int64 `json:"missing"`     // shards that are nowhere
 	Unreachable int64 `json:"unreachable"` // shards on targets that do not answer
 	Corrupt     int64 `json:"corrupt"`
+	Crowded     int64 `json:"crowded"` // shards on a target that has another one of their part
 	Chunks      int64 `json:"chunks"` // seen on the targets
 	// Orphans are chunks that nothing refers to, such as a crash leaves. They cost
 	// space and are collected by Repair and in the background.
@@ -29,8 +31,11 @@ type CheckResult struct {
 	Problems []string `json:"problems,omitempty"`
 }
 
-// Clean says that every shard is where the metadata says, as far as was looked.
-func (r *CheckResult) Clean() bool { return r.Missing == 0 && r.Unreachable == 0 && r.Corrupt == 0 }
+// Clean says that every shard is where the metadata says, as far as was looked,
+// and no two of a part are on one target.
+func (r *CheckResult) Clean() bool {
+	return r.Missing == 0 && r.Unreachable == 0 && r.Corrupt == 0 && r.Crowded == 0
+}
 
 const maxProblems = 100
 
@@ -68,6 +73,12 @@ func (r *CheckResult) add(in *inspected) {
 	r.Parts++
 	r.Shards += int64(len(in.fates))
 	words := [...]string{shardMissing: "missing", shardCorrupt: "corrupt", shardAway: "on a target that does not answer"}
+	for i, id := range in.part.Targets {
+		if id != 0 && slices.Contains(in.part.Targets[:i], id) {
+			r.Crowded++
+			problem(&r.Problems, "%q part %d, set %x: shard %d shares target %d with another", in.ref.Key, in.ref.Number, in.part.Set, i, id)
+		}
+	}
 	for i, f := range in.fates {
 		switch f {
 		case shardGood:

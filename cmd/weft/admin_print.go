@@ -59,8 +59,8 @@ func printCheck(w io.Writer, r *store.CheckResult) {
 	if !r.Clean() {
 		verdict = "PROBLEMS"
 	}
-	fmt.Fprintf(w, "%s: %d parts with %d shards: %d missing, %d unreachable, %d corrupt\n",
-		verdict, r.Parts, r.Shards, r.Missing, r.Unreachable, r.Corrupt)
+	fmt.Fprintf(w, "%s: %d parts with %d shards: %d missing, %d unreachable, %d corrupt, %d crowded\n",
+		verdict, r.Parts, r.Shards, r.Missing, r.Unreachable, r.Corrupt, r.Crowded)
 	fmt.Fprintf(w, "%d chunks on the targets, %d of them orphans (%s), %d chunk sets wait for deletion\n",
 		r.Chunks, r.Orphans, size(r.OrphanBytes), r.Garbage)
 	printProblems(w, r.Problems)
