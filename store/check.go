@@ -21,7 +21,7 @@ type CheckResult struct {
 	Unreachable int64 `json:"unreachable"` // shards on targets that do not answer
 	Corrupt     int64 `json:"corrupt"`
 	Crowded     int64 `json:"crowded"` // shards on a target that has another one of their part
-	Chunks      int64 `json:"chunks"` // seen on the targets
+	Chunks      int64 `json:"chunks"`  // seen on the targets
 	// Orphans are chunks that nothing refers to, such as a crash leaves. They cost
 	// space and are collected by Repair and in the background.
 	Orphans     int64 `json:"orphans"`
