@@ -92,7 +92,7 @@ func (s *Service) Add(ctx context.Context, dir string, o AddOptions) (TargetUUID
 	}
 	if err := s.register(t); err != nil {
 		if x := t.drop(); x != nil {
-			x.close(s.writers)
+			_ = x.close(s.writers)
 		}
 		return TargetUUID{}, fmt.Errorf("add %s: %w", dir, err)
 	}

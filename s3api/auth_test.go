@@ -114,7 +114,7 @@ func TestHoisted(t *testing.T) {
 	}
 	r := request("HEAD", "/bucket/k", "")
 	_ = signer.SignHeader(r, sigv4.EmptySHA256, time.Now())
-	if got := e.serve(r).Header()["x-amz-meta-colour"]; len(got) != 1 || got[0] != "red" {
+	if got := e.serve(r).Header()["x-amz-meta-colour"]; len(got) != 1 || got[0] != "red" { //nolint:staticcheck // names of user metadata go out in lower case
 		t.Errorf("metadata %q", got)
 	}
 }

@@ -36,7 +36,6 @@ type env struct {
 	h       *Handler
 	db      *metadata.DB
 	objects *fakeObjects
-	access  []Access
 }
 
 func newEnv(t testing.TB, edit ...func(*Config)) *env {

@@ -33,7 +33,6 @@ var (
 	errMetadataTooLarge           = &Error{Code: "MetadataTooLarge", Status: http.StatusBadRequest, Message: "Your metadata headers exceed the maximum allowed metadata size"}
 	errMethodNotAllowed           = &Error{Code: "MethodNotAllowed", Status: http.StatusMethodNotAllowed, Message: "The specified method is not allowed against this resource."}
 	errMissingContentLength       = &Error{Code: "MissingContentLength", Status: http.StatusLengthRequired, Message: "You must provide the Content-Length HTTP header."}
-	errMissingRequestBody         = &Error{Code: "MissingRequestBodyError", Status: http.StatusBadRequest, Message: "Request Body is empty"}
 	errNoSuchBucket               = &Error{Code: "NoSuchBucket", Status: http.StatusNotFound, Message: "The specified bucket does not exist"}
 	errNoSuchKey                  = &Error{Code: "NoSuchKey", Status: http.StatusNotFound, Message: "The specified key does not exist."}
 	errNoSuchTagSet               = &Error{Code: "NoSuchTagSet", Status: http.StatusNotFound, Message: "The TagSet does not exist"}

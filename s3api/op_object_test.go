@@ -31,7 +31,7 @@ func TestPutGetHeadDelete(t *testing.T) {
 		wantHeaders(t, w, "ETag: "+etag, "Content-Type: text/plain", "Cache-Control: no-cache", "Content-Encoding: gzip",
 			"x-amz-tagging-count: 2", "Content-Length: 5", "Accept-Ranges: bytes", "Last-Modified: Tue, 03 Nov 2026 04:05:06 GMT",
 			"X-Amz-Checksum-Crc64nvme: "+crc)
-		if got := w.Header()["x-amz-meta-colour"]; len(got) != 1 || got[0] != "blue" {
+		if got := w.Header()["x-amz-meta-colour"]; len(got) != 1 || got[0] != "blue" { //nolint:staticcheck // names of user metadata go out in lower case
 			t.Errorf("metadata %q", got)
 		}
 		body := map[string]string{"GET": "hello", "HEAD": ""}[method]
@@ -281,7 +281,7 @@ func TestCopy(t *testing.T) {
 	}
 	w = e.ok("GET", "/bucket/copy", "")
 	wantHeaders(t, w, "Content-Type: text/x", "X-Amz-Tagging-Count: 1")
-	if w.Body.String() != "hello" || w.Header()["x-amz-meta-m"][0] != "1" {
+	if w.Body.String() != "hello" || w.Header()["x-amz-meta-m"][0] != "1" { //nolint:staticcheck // names of user metadata go out in lower case
 		t.Errorf("copy reads %q", w.Body)
 	}
 	e.ok("PUT", "/bucket/copy2", "", "X-Amz-Copy-Source: bucket/a/b+c", "X-Amz-Metadata-Directive: REPLACE", "Content-Type: text/y",

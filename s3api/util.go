@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"strconv"
-	"time"
 
 	"github.com/weftstore/weft/internal/checksum"
 	"github.com/weftstore/weft/metadata"
@@ -16,8 +15,6 @@ func itoa64(n int64) string { return strconv.FormatInt(n, 10) }
 
 // isoLayout is how S3 writes times in documents.
 const isoLayout = "2006-01-02T15:04:05.000Z"
-
-func isoTime(t time.Time) string { return t.UTC().Format(isoLayout) }
 
 // quoteETag returns the ETag header of an object: its MD5 in hexadecimal, "-N"
 // for N parts, in quotes.

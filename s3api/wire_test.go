@@ -29,7 +29,7 @@ func serveTCP(t *testing.T, e *env) string {
 		t.Fatal(err)
 	}
 	srv := NewServer(e.h)
-	go srv.Serve(l)
+	go func() { _ = srv.Serve(l) }()
 	t.Cleanup(func() { srv.Close() })
 	return l.Addr().String()
 }
@@ -217,7 +217,7 @@ func inBubble(t *testing.T, fn func(t *testing.T, e *env, l *pipeListener), edit
 		e.ok("PUT", "/bucket", "")
 		l := &pipeListener{conns: make(chan net.Conn), done: make(chan struct{})}
 		srv := NewServer(e.h)
-		go srv.Serve(l)
+		go func() { _ = srv.Serve(l) }()
 		fn(t, e, l)
 		srv.Close()
 		time.Sleep(time.Minute) // in the bubble: until every goroutine has noticed
@@ -287,7 +287,7 @@ func TestSlowHeader(t *testing.T) {
 		start := time.Now()
 		conn := l.dial()
 		defer conn.Close()
-		go io.WriteString(conn, "PUT /bucket/k HTTP/1.1\r\nHost: l")
+		go func() { _, _ = io.WriteString(conn, "PUT /bucket/k HTTP/1.1\r\nHost: l") }()
 		_, _ = io.Copy(io.Discard, conn)
 		if d := time.Since(start); d != 15*time.Second {
 			t.Errorf("a half header kept its connection for %v", d)
@@ -300,7 +300,7 @@ func TestSlowReader(t *testing.T) {
 		e.ok("PUT", "/bucket/k", strings.Repeat("x", 1<<20))
 		conn := l.dial()
 		defer conn.Close()
-		go io.WriteString(conn, "GET /bucket/k"+head+"\r\n")
+		go func() { _, _ = io.WriteString(conn, "GET /bucket/k"+head+"\r\n") }()
 		br := bufio.NewReaderSize(conn, 16)
 		_, _ = br.ReadByte()
 		time.Sleep(time.Hour) // the client reads nothing more
@@ -337,11 +337,13 @@ func TestSlowStore(t *testing.T) {
 		defer conn.Close()
 		br := bufio.NewReader(conn)
 		for range 3 {
-			go io.WriteString(conn, "PUT /bucket/k"+head+"Expect: 100-continue\r\nContent-Length: 5\r\n\r\n")
+			go func() {
+				_, _ = io.WriteString(conn, "PUT /bucket/k"+head+"Expect: 100-continue\r\nContent-Length: 5\r\n\r\n")
+			}()
 			if a := readAnswer(br); a.status != 100 {
 				t.Fatalf("got %d, want 100", a.status)
 			}
-			go io.WriteString(conn, "hello")
+			go func() { _, _ = io.WriteString(conn, "hello") }()
 			if a := readAnswer(br); a.status != 200 {
 				t.Fatalf("got %d %s %v", a.status, a.body, a.err)
 			}
@@ -365,7 +367,7 @@ func TestTooManyRequests(t *testing.T) {
 		if a.status != 503 || a.code != "SlowDown" || a.header.Get("Retry-After") == "" {
 			t.Errorf("got %d %q", a.status, a.code)
 		}
-		go io.Copy(io.Discard, blocked)
+		go func() { _, _ = io.Copy(io.Discard, blocked) }()
 		_, _ = io.WriteString(blocked, "world")
 		synctest.Wait()
 		if a := ask(t, conn, "GET /bucket"+head+"\r\n", false); a.status != 200 {

@@ -293,7 +293,6 @@ type rig struct {
 	pool    *rdma.Pool
 	small   *rdma.Pool
 	targets []*fakeTarget
-	chunks  int // before the test's own
 }
 
 type fataler interface {

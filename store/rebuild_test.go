@@ -148,7 +148,7 @@ func serveRebuilt(t *testing.T, r *rig, db *metadata.DB, targets []TargetConfig,
 		c.Targets = append(c.Targets, TargetConfig{ID: id, Name: "new", Target: newFakeTarget(r.fabric)})
 	}
 	again := *r
-	again.db, again.Store, err = db, nil, nil
+	again.db, again.Store = db, nil
 	if again.Store, err = New(c); err != nil {
 		t.Fatal(err)
 	}

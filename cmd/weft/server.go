@@ -12,7 +12,7 @@ import (
 // Environment variables that hold the root credentials.
 const (
 	envAccessKey = "WEFT_ROOT_ACCESS_KEY"
-	envSecretKey = "WEFT_ROOT_SECRET_KEY"
+	envSecretKey = "WEFT_ROOT_SECRET_KEY" //nolint:gosec // the name of a variable
 )
 
 func newServerCommand() *cobra.Command {

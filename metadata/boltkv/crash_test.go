@@ -70,7 +70,7 @@ func TestKill(t *testing.T) {
 		for lines.Scan() { // what it had written before it died
 			acked[lines.Text()] = true
 		}
-		cmd.Wait()
+		_ = cmd.Wait() // it was killed
 		verifyLedger(t, path, acked)
 		if t.Failed() {
 			t.Fatalf("round %d", round)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
 
 	"github.com/weftstore/weft/metadata"
 )
@@ -90,9 +91,9 @@ func OpenWith(path string, opts Options) (*DB, error) {
 	})
 	if err != nil {
 		if d.db != nil {
-			d.db.Close()
+			_ = d.db.Close()
 		}
-		for _, bad := range []error{bbolt.ErrInvalid, bbolt.ErrChecksum, bbolt.ErrVersionMismatch} {
+		for _, bad := range []error{berrors.ErrInvalid, berrors.ErrChecksum, berrors.ErrVersionMismatch} {
 			if errors.Is(err, bad) {
 				err = errors.Join(err, metadata.ErrCorrupt)
 			}
@@ -130,7 +131,7 @@ func (d *DB) begin(writable bool) (tx *bbolt.Tx, err error) {
 		return err
 	})
 	switch {
-	case errors.Is(err, bbolt.ErrDatabaseNotOpen):
+	case errors.Is(err, berrors.ErrDatabaseNotOpen):
 		return nil, metadata.ErrClosed
 	case errors.Is(err, metadata.ErrCorrupt):
 		d.fail(err)
@@ -141,7 +142,7 @@ func (d *DB) begin(writable bool) (tx *bbolt.Tx, err error) {
 
 // Size is the length of the file in bytes.
 func (d *DB) Size() (int64, error) {
-	info, err := os.Stat(d.path)
+	info, err := os.Stat(d.path) //nolint:gosec // the path that Open was given
 	if err != nil {
 		return 0, err
 	}
@@ -157,7 +158,7 @@ func (d *DB) View(ctx context.Context, fn func(metadata.Reader) error) error {
 	if err != nil {
 		return err
 	}
-	defer tx.Rollback()
+	defer func() { _ = tx.Rollback() }()
 	r, err := newReader(tx)
 	if err != nil {
 		return err

@@ -447,7 +447,7 @@ func testPanic(t *testing.T, kv metadata.KV) {
 				t.Errorf("recovered %v", p)
 			}
 		}()
-		kv.Update(t.Context(), func(txn metadata.Txn) error {
+		_ = kv.Update(t.Context(), func(txn metadata.Txn) error {
 			if err := txn.Put([]byte("a"), []byte("1")); err != nil {
 				t.Error(err)
 			}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 )
 
 // Buckets of the index file.
@@ -50,7 +51,7 @@ func openBolt(path string) (x *boltIndex, err error) {
 	defer guard(&err)()
 	db, err := bolt.Open(path, 0o600, &bolt.Options{Timeout: 2 * time.Second, FreelistType: bolt.FreelistMapType})
 	if err != nil {
-		if errors.Is(err, bolt.ErrTimeout) || errors.Is(err, os.ErrPermission) {
+		if errors.Is(err, bolterrors.ErrTimeout) || errors.Is(err, os.ErrPermission) {
 			return nil, fmt.Errorf("open index: %w", err)
 		}
 		return nil, fmt.Errorf("open index: %w (%w)", errIndex, err)

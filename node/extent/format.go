@@ -220,7 +220,6 @@ func (r *recordHeader) end(off int64) int64 {
 }
 
 // footprint is what a chunk's record keeps busy.
-func (r *recordHeader) footprint() int64 { return int64(r.size) + align(r.length, recordAlign) }
 
 // mix is the finalizer of SplitMix64 (Steele, Lea, Flood: "Fast splittable
 // pseudorandom number generators"): a bijection in which every input bit

@@ -172,7 +172,7 @@ func Open(cfg Config) (*Target, error) {
 	t.queue.init()
 	if err := t.recover(); err != nil {
 		if t.base != nil {
-			t.base.close()
+			_ = t.base.close()
 		}
 		t.files.closeAll()
 		return nil, fmt.Errorf("open target: %w", err)

@@ -218,8 +218,8 @@ func testCloseServerUnderCall(t *testing.T, e *env) {
 		}
 	}
 	select {
-	case <-closed:
-		t.Fatal("Close returned with a handler under way")
+	case err := <-closed:
+		t.Fatalf("Close returned with a handler under way: %v", err)
 	default:
 	}
 	close(release)

@@ -58,7 +58,7 @@ func TestBodyLengthAndClose(t *testing.T) {
 		if err := b.Finish(); !errors.Is(err, ErrIncompleteBody) {
 			t.Errorf("%s: Finish with payload left: %v", m, err)
 		}
-		if b.Close() != nil || b.Close() != nil {
+		if err := errors.Join(b.Close(), b.Close()); err != nil {
 			t.Errorf("%s: Close failed", m)
 		}
 		if _, err := b.Read(make([]byte, 10)); err == nil || err == io.EOF {

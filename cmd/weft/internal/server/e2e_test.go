@@ -59,7 +59,7 @@ func refused(t *testing.T, cfg Config, words ...string) {
 	cfg.Targets = slices.Clone(cfg.Targets)
 	s, err := New(t.Context(), cfg, nil)
 	if err == nil {
-		s.close()
+		_ = s.close()
 		t.Fatalf("started; want an error with %q", words)
 	}
 	for _, w := range words {
