@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"time"
 
 	"github.com/weftstore/weft/store"
 )
@@ -110,23 +109,17 @@ func (s *Server) adminHandler() http.Handler {
 	})
 }
 
-// adminWriter writes lines; operations may report from several goroutines.
+// adminWriter writes lines; operations may report from several goroutines, as
+// rarely as store.Report says.
 type adminWriter struct {
-	mu   sync.Mutex
-	enc  *json.Encoder
-	rc   *http.ResponseController
-	last time.Time
+	mu  sync.Mutex
+	enc *json.Encoder
+	rc  *http.ResponseController
 }
-
-const progressEvery = 100 * time.Millisecond
 
 func (w *adminWriter) progress(p store.Progress) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if time.Since(w.last) < progressEvery {
-		return
-	}
-	w.last = time.Now()
 	w.write(adminLine{Progress: &p})
 }
 

@@ -42,6 +42,7 @@ type Server struct {
 	creds      credentials
 	deployment [16]byte
 	layout     erasure.Layout
+	formatted  bool // the targets held a store when we came
 
 	state   *state
 	kv      *boltkv.DB
@@ -118,7 +119,7 @@ func (s *Server) openState(context.Context) error {
 	if s.deployment, err = d.uuid(); err != nil {
 		return err
 	}
-	if found && onTargets != s.deployment {
+	if s.formatted = found; found && onTargets != s.deployment {
 		return fmt.Errorf("these directories belong to another Weft store than %s: name its --state, or other directories", s.cfg.State)
 	}
 	stored, err := erasure.ParseLayout(d.Layout)
@@ -150,7 +151,7 @@ func (c *Config) layout(kept erasure.Layout) erasure.Layout {
 func (s *Server) openMetadata(context.Context) error {
 	path := s.state.path(metadataFile)
 	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
-		if _, found, _ := findDeployment(s.cfg.Targets); found {
+		if s.formatted {
 			return fmt.Errorf("%s is missing and the targets hold data: run `weft admin rebuild-metadata --state %s DIR...`", path, s.cfg.State)
 		}
 	}
