@@ -84,6 +84,23 @@ func (c *Client) Status(ctx context.Context) ([]TargetStatus, error) {
 	return all, nil
 }
 
+// Identify tells which node of which store answers.
+func (c *Client) Identify(ctx context.Context) (Identity, error) {
+	x := c.exchanges.Get().(*exchange)
+	defer c.exchanges.Put(x)
+	x.q = request{op: opIdentify}
+	if err := c.call(ctx, x, nil, nil); err != nil {
+		return Identity{}, err
+	}
+	var id Identity
+	if n := len(x.r.body) - len(id.Deployment); n < 0 || n > maxName || x.r.more || x.r.count != 0 {
+		return Identity{}, fmt.Errorf("identify: %w", protocolError("reply of %d bytes", len(x.r.body)))
+	}
+	copy(id.Deployment[:], x.r.body)
+	id.Name = string(x.r.body[len(id.Deployment):])
+	return id, nil
+}
+
 // Target is one target of the node. Whether the node has it shows with the first
 // operation: ErrUnknownTarget.
 func (c *Client) Target(id TargetUUID) *Target { return &Target{c: c, uuid: id} }

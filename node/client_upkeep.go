@@ -70,6 +70,22 @@ func (t *Target) Compact(ctx context.Context, bytesPerSec int64) (int64, error) 
 	return int64(binary.LittleEndian.Uint64(x.r.body) &^ (1 << 63)), nil
 }
 
+// Format makes the target anew if the node knows it and its directory is empty,
+// and has the node look at it in any case. It says whether it formatted.
+// ErrOffline of package extent when the directory was a mount point and is none.
+func (t *Target) Format(ctx context.Context) (bool, error) {
+	x := t.c.exchanges.Get().(*exchange)
+	defer t.c.exchanges.Put(x)
+	x.q = request{op: opFormat, target: t.uuid}
+	if err := t.c.call(ctx, x, nil, nil); err != nil {
+		return false, err
+	}
+	if len(x.r.body) != 1 || x.r.body[0] > 1 {
+		return false, fmt.Errorf("format: %w", protocolError("reply of %d bytes", len(x.r.body)))
+	}
+	return x.r.body[0] == 1, nil
+}
+
 // Usage of the target.
 func (t *Target) Usage(ctx context.Context) (extent.Usage, error) {
 	x := t.c.exchanges.Get().(*exchange)

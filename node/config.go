@@ -17,6 +17,8 @@ import (
 
 // Config of a Service. Zero fields mean their defaults.
 type Config struct {
+	// Identity is what the service answers to Identify.
+	Identity Identity
 	// Logger is told of changes in the state of targets; nil discards.
 	Logger *slog.Logger
 	// Now is the clock, time.Now by default.
@@ -34,6 +36,14 @@ type Config struct {
 	HandleTTL time.Duration
 	// MaxHandles bounds the writers that are open at once, 4096 by default.
 	MaxHandles int
+	// MaxSessionHandles bounds those of one session, so that no gateway takes all;
+	// half of MaxHandles by default.
+	MaxSessionHandles int
+	// CompactEvery is how often dead space is given back on every target; a full
+	// one is compacted at once. 0: only when asked to.
+	CompactEvery time.Duration
+	// CompactRate bounds what a compaction moves in bytes per second, 64 MiB by default.
+	CompactRate int64
 	// CloseTimeout bounds how long Close waits for targets that hang, 30 s by default.
 	CloseTimeout time.Duration
 	// IndexDir is where OpenExtent keeps the targets' indexes: a fast local disk
@@ -45,6 +55,12 @@ type Config struct {
 	Format func(dir string, id extent.Identity) error
 	// Inspect looks at a directory, InspectDir by default.
 	Inspect func(dir string) (DirInfo, error)
+}
+
+// Identity says which node of which store a service is.
+type Identity struct {
+	Deployment [16]byte
+	Name       string // at most 255 bytes
 }
 
 // OpenFunc opens the target in dir and tells whose it is. Errors that wrap
@@ -172,10 +188,13 @@ func (c Config) withDefaults() Config {
 	c.CloseTimeout = orDefault(c.CloseTimeout, 30*time.Second)
 	c.FailAfter = orDefault(c.FailAfter, 5)
 	c.MaxHandles = orDefault(c.MaxHandles, 4096)
+	c.MaxSessionHandles = orDefault(c.MaxSessionHandles, (c.MaxHandles+1)/2)
+	c.CompactRate = orDefault(c.CompactRate, 64<<20)
+	c.Identity.Name = truncate(c.Identity.Name, maxName)
 	return c
 }
 
-func orDefault[T int | time.Duration](v, def T) T {
+func orDefault[T int | int64 | time.Duration](v, def T) T {
 	if v <= 0 {
 		return def
 	}

@@ -3,14 +3,24 @@
 // process over the mem transport.
 //
 // The service moves bytes between fabric and target and watches the targets'
-// health. It knows nothing of objects, erasure codes or placement, never calls
-// other nodes and never formats a directory unless Format is called.
+// health, and compacts them. It knows nothing of objects, erasure codes or
+// placement, never calls other nodes and never formats a directory unless Format
+// is called.
 //
 // Main types: Service and Config; Client, Target, Writer and TargetStatus.
 // Service, Client and Target are safe for concurrent use. Errors at the client
 // satisfy errors.Is for the sentinels of package extent, for ErrIO,
 // ErrUnknownTarget, ErrBusy and ErrProtocol of this package, and for those of
 // package rdma and context.
+//
+// # What a peer may do
+//
+// Who passed the fabric's handshake is trusted with the chunks: it may read and
+// delete all of them. It cannot make the service hold more than it is configured
+// to, whatever it sends: messages are parsed without allocating, a session has a
+// bounded number of writers, which end when they are idle, a target is compacted
+// once at a time, and a directory is only formatted when it is empty and its
+// target known.
 //
 // # Protocol, version 1
 //
@@ -29,7 +39,7 @@
 //	field    bytes  meaning
 //	op       1      what to do, see below; others answer "protocol"
 //	version  1      1; others answer "protocol"
-//	target   16     TargetUUID; zero for Status
+//	target   16     TargetUUID; zero for Status and Identify
 //	set      16     chunk set; with index the chunk id
 //	index    1      shard number in the chunk set
 //	off      8      offset in the chunk, never negative
@@ -57,6 +67,8 @@
 //	14  Compact     value: bytes a second, 0 unlimited          bytes given back (8)
 //	15  Usage       -                                           usage
 //	16  Checkpoint  -                                           -
+//	17  Identify    -                                           deployment (16), name (at most 255 bytes)
+//	18  Format      -                                           1 if it was formatted, else 0 (1)
 //
 // A reply is 8 bytes and its body. On failure the body is the message of the
 // error, UTF-8, at most 256 bytes.

@@ -65,11 +65,17 @@ func (o *op) answer(req, rep []byte) (int, error) {
 		return 0, err
 	}
 	putReply(rep, statusOK, 0, false)
-	if o.q.op == opStatus {
+	switch o.q.op {
+	case opStatus:
 		return o.status(rep)
+	case opIdentify:
+		return o.identify(rep), nil
 	}
 	if o.t = o.s.targets.Load().byID[o.q.target]; o.t == nil {
 		return 0, fmt.Errorf("%w: %s", ErrUnknownTarget, o.q.target)
+	}
+	if o.q.op == opFormat {
+		return o.format(rep)
 	}
 	k := kindOf(o.q.op)
 	x, err := o.t.enter(k)
@@ -124,7 +130,7 @@ func (o *op) dispatch(rep []byte) (int, error) {
 	case opVerify:
 		return replySize, o.x.b.Verify(o.ctx, o.q.id)
 	case opCompact:
-		n, err := o.x.b.Compact(o.ctx, int64(min(o.q.value, 1<<62)))
+		n, err := o.t.compact(o.ctx, o.x, int64(min(o.q.value, 1<<62)))
 		binary.LittleEndian.PutUint64(rep[replySize:], uint64(max(n, 0)))
 		return replySize + 8, err
 	case opUsage:
@@ -203,8 +209,8 @@ func (o *op) create(rep []byte) (int, error) {
 	if o.q.value == 0 || o.q.value > extent.MaxChunk {
 		return 0, invalid("create of %d bytes", o.q.value)
 	}
-	if o.s.writers.full() {
-		return 0, fmt.Errorf("%w: too many writers are open", ErrBusy)
+	if err := o.s.writers.room(peerSession(o.peer)); err != nil {
+		return 0, err
 	}
 	w, err := o.x.b.Create(o.ctx, o.q.id, int64(o.q.value))
 	if err != nil {

@@ -25,6 +25,25 @@ func (o *op) status(rep []byte) (int, error) {
 	return n, nil
 }
 
+func (o *op) identify(rep []byte) int {
+	id := &o.s.cfg.Identity
+	n := replySize
+	n += copy(rep[n:], id.Deployment[:])
+	return n + copy(rep[n:], id.Name)
+}
+
+func (o *op) format(rep []byte) (int, error) {
+	done, err := o.s.formatKnown(o.t)
+	if err != nil {
+		return 0, err
+	}
+	rep[replySize] = 0
+	if done {
+		rep[replySize] = 1
+	}
+	return replySize + 1, nil
+}
+
 func (o *op) checksums(rep []byte) (int, error) {
 	if o.q.off%erasure.Unit != 0 || o.q.value > maxReplyCRCs*erasure.Unit {
 		return 0, invalid("checksums of %d bytes at %d", o.q.value, o.q.off)

@@ -26,7 +26,7 @@ func OpenExtent(dir, indexDir string, o OpenOptions) (Backend, extent.Identity, 
 	}
 	cfg := extent.Config{FS: fsys, Identity: sb.Identity, Events: logEvents(o, dir)}
 	if indexDir != "" {
-		cfg.IndexPath = filepath.Join(indexDir, TargetUUID(sb.Target).String()+".index")
+		cfg.IndexPath = indexPath(indexDir, sb.Target)
 	}
 	if total, _, err := fsys.Usage(); err == nil {
 		cfg.ExtentSize, cfg.OwnFile = extentSizes(total)
@@ -37,6 +37,8 @@ func OpenExtent(dir, indexDir string, o OpenOptions) (Backend, extent.Identity, 
 	}
 	return extentBackend{t}, sb.Identity, nil
 }
+
+func indexPath(dir string, id TargetUUID) string { return filepath.Join(dir, id.String()+".index") }
 
 // extentSizes are the length of shared extents on a file system of so many bytes,
 // and that from which a chunk has a file. The space of deleted chunks comes back

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -58,6 +60,9 @@ func New(cfg Config) *Service {
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.targets.Store(&registry{})
 	s.loops.Go(func() { s.writers.sweep(s.ctx) })
+	if s.cfg.CompactEvery > 0 {
+		s.loops.Go(func() { s.compactLoop(s.ctx) })
+	}
 	return s
 }
 
@@ -75,6 +80,39 @@ func (s *Service) Format(dir string, id extent.Identity, o FormatOptions) error 
 		return fmt.Errorf("format %s: %w", dir, err)
 	}
 	return nil
+}
+
+// formatKnown makes a target anew whose directory is empty now, and looks at the
+// target whatever it holds. It says whether it formatted. ErrOffline when the
+// directory should be a mount point and is none.
+func (s *Service) formatKnown(t *target) (bool, error) {
+	if t.cur.Load() != nil || t.stalled.Load() {
+		return false, nil
+	}
+	done, err := s.formatEmpty(t)
+	if err == nil {
+		t.check(s.ctx)
+	}
+	return done, err
+}
+
+func (s *Service) formatEmpty(t *target) (bool, error) {
+	t.busy.Lock() // nobody opens it meanwhile
+	defer t.busy.Unlock()
+	if info, err := s.cfg.Inspect(t.dir); err != nil || !info.Empty || t.cur.Load() != nil || s.closed.Load() {
+		return false, nil //nolint:nilerr // the check that follows says what is wrong
+	}
+	if s.cfg.IndexDir != "" {
+		if err := os.Remove(indexPath(s.cfg.IndexDir, t.uuid)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return false, fmt.Errorf("format %s: %w", t.dir, err)
+		}
+	}
+	id := extent.Identity{Deployment: t.opts.Deployment, Target: t.uuid}
+	if err := s.Format(t.dir, id, FormatOptions{WasMount: t.opts.WasMount}); err != nil {
+		return false, err
+	}
+	s.cfg.Logger.Warn("formatted a replaced target", "target", t.uuid, "dir", t.dir)
+	return true, nil
 }
 
 // Add begins to serve the formatted target in dir. Without Expect the directory

@@ -182,7 +182,7 @@ func TestWriterHandles(t *testing.T) {
 	now := time.Unix(1000, 0)
 	var clock sync.Mutex
 	r := newRig(t, func(c *Config) {
-		c.MaxHandles, c.HandleTTL = 2, time.Minute
+		c.MaxHandles, c.MaxSessionHandles, c.HandleTTL = 2, 2, time.Minute
 		c.Now = func() time.Time { clock.Lock(); defer clock.Unlock(); return now }
 	})
 	ctx := t.Context()

@@ -36,7 +36,8 @@ type target struct {
 	kick    chan struct{} // asks for a check now
 	busy    sync.Mutex    // held by whoever opens, checks or closes
 
-	health health // what was found when
+	health     health     // what was found when
+	compacting sync.Mutex // held by who compacts
 
 	fails                 [kinds]atomic.Uint64 // I/O errors in a row
 	tried                 [kinds]atomic.Int64  // ns: when failing, the last try

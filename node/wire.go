@@ -20,6 +20,7 @@ const (
 	recordSize    = 168
 	maxMessage    = 256  // error text
 	maxDir        = 1024 // directory in a status
+	maxName       = 255  // name of a node
 	maxTargets    = 4096 // of a node
 	flagMore      = 1
 	maxUnits      = rdma.MaxBulk / erasure.Unit // CRCs with one transfer
@@ -48,6 +49,8 @@ const (
 	opCompact
 	opUsage
 	opCheckpoint
+	opIdentify
+	opFormat
 	opEnd
 )
 
@@ -86,6 +89,8 @@ var operations = [opEnd]struct {
 	opCompact:    {"compact", useTarget | useValue, 0},
 	opUsage:      {"usage", useTarget, 0},
 	opCheckpoint: {"checkpoint", useTarget, 0},
+	opIdentify:   {"identify", 0, 0},
+	opFormat:     {"format", useTarget, 0},
 }
 
 // String is the operation's name for people.

@@ -19,6 +19,7 @@ type writers struct {
 
 	mu   sync.Mutex
 	open map[uint64]*openWriter
+	held map[uint64]int // handles of each peer
 }
 
 // openWriter is one handle. use is read-locked by writes under way and locked by
@@ -33,7 +34,7 @@ type openWriter struct {
 }
 
 func newWriters(cfg Config) *writers {
-	return &writers{cfg: cfg, open: map[uint64]*openWriter{}}
+	return &writers{cfg: cfg, open: map[uint64]*openWriter{}, held: map[uint64]int{}}
 }
 
 // peerSession identifies the connection of a request, 0 when the transport does
@@ -45,11 +46,29 @@ func peerSession(p rdma.Peer) uint64 {
 	return 0
 }
 
-// full says whether no handle may be added.
-func (ws *writers) full() bool {
+// room is ErrBusy when no handle may be added for the peer.
+func (ws *writers) room(peer uint64) error {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
-	return len(ws.open) >= ws.cfg.MaxHandles
+	return ws.roomLocked(peer)
+}
+
+func (ws *writers) roomLocked(peer uint64) error {
+	if len(ws.open) >= ws.cfg.MaxHandles {
+		return fmt.Errorf("%w: %d writers are open", ErrBusy, len(ws.open))
+	}
+	if ws.held[peer] >= ws.cfg.MaxSessionHandles {
+		return fmt.Errorf("%w: %d writers of this gateway are open", ErrBusy, ws.held[peer])
+	}
+	return nil
+}
+
+// remove takes a handle out of the table. Under mu.
+func (ws *writers) remove(h uint64, o *openWriter) {
+	delete(ws.open, h)
+	if ws.held[o.peer]--; ws.held[o.peer] == 0 {
+		delete(ws.held, o.peer)
+	}
 }
 
 // add gives a writer a handle; ErrBusy when there are too many.
@@ -57,8 +76,8 @@ func (ws *writers) add(o *openWriter) (uint64, error) {
 	o.last.Store(ws.cfg.Now().UnixNano())
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
-	if len(ws.open) >= ws.cfg.MaxHandles {
-		return 0, fmt.Errorf("%w: %d writers are open", ErrBusy, len(ws.open))
+	if err := ws.roomLocked(o.peer); err != nil {
+		return 0, err
 	}
 	for {
 		var b [8]byte
@@ -66,6 +85,7 @@ func (ws *writers) add(o *openWriter) (uint64, error) {
 		h := binary.LittleEndian.Uint64(b[:])
 		if h != 0 && ws.open[h] == nil {
 			ws.open[h] = o
+			ws.held[o.peer]++
 			return h, nil
 		}
 	}
@@ -81,7 +101,7 @@ func (ws *writers) find(h uint64, t *target, peer uint64, take bool) (*openWrite
 		return nil, errNoWriter()
 	}
 	if take {
-		delete(ws.open, h)
+		ws.remove(h, o)
 	} else if !o.use.TryRLock() {
 		return nil, errNoWriter()
 	}
@@ -118,7 +138,7 @@ func (ws *writers) takeIf(cond func(o *openWriter) bool) []*openWriter {
 	var taken []*openWriter
 	for h, o := range ws.open {
 		if cond(o) {
-			delete(ws.open, h)
+			ws.remove(h, o)
 			taken = append(taken, o)
 		}
 	}

@@ -1,0 +1,59 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// lookFull is how often it is looked whether a target is full. A target says so
+// for longer after a refused write.
+const lookFull = 5 * time.Second
+
+// compactLoop gives dead space back in the background, a target at a time, until
+// ctx ends.
+func (s *Service) compactLoop(ctx context.Context) {
+	look := min(lookFull, s.cfg.CompactEvery)
+	tick := time.NewTicker(look)
+	defer tick.Stop()
+	for rounds := time.Duration(1); ; rounds++ {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		all := rounds*look >= s.cfg.CompactEvery
+		if all {
+			rounds = 0
+		}
+		for _, t := range s.targets.Load().order {
+			if state := t.status(s.writers).State; state == Full || (all && state == Online) {
+				s.compactOne(ctx, t)
+			}
+		}
+	}
+}
+
+func (s *Service) compactOne(ctx context.Context, t *target) {
+	x, err := t.enter(kindWrite)
+	if err != nil {
+		return
+	}
+	_, err = t.compact(ctx, x, s.cfg.CompactRate)
+	if err != nil && ended(ctx) {
+		err = ctx.Err()
+	}
+	t.leave(x, kindWrite, err)
+	if err != nil && !ended(ctx) {
+		s.cfg.Logger.Warn("compaction failed", "target", t.uuid, "dir", t.dir, "err", err)
+	}
+}
+
+// compact runs one compaction; ErrBusy when one is under way.
+func (t *target) compact(ctx context.Context, x *session, rate int64) (int64, error) {
+	if !t.compacting.TryLock() {
+		return 0, fmt.Errorf("%w: the target is being compacted", ErrBusy)
+	}
+	defer t.compacting.Unlock()
+	return x.b.Compact(ctx, rate)
+}
