@@ -21,7 +21,10 @@ type CheckResult struct {
 	Unreachable int64 `json:"unreachable"` // shards on targets that do not answer
 	Corrupt     int64 `json:"corrupt"`
 	Crowded     int64 `json:"crowded"` // shards on a target that has another one of their part
-	Chunks      int64 `json:"chunks"`  // seen on the targets
+	// Misplaced are shards, the crowded ones too, beyond what a failure domain may hold
+	// of a part while others could take them. Repair moves them.
+	Misplaced int64 `json:"misplaced"`
+	Chunks    int64 `json:"chunks"` // seen on the targets
 	// Orphans are chunks that nothing refers to, such as a crash leaves. They cost
 	// space and are collected by Repair and in the background.
 	Orphans     int64 `json:"orphans"`
@@ -32,9 +35,9 @@ type CheckResult struct {
 }
 
 // Clean says that every shard is where the metadata says, as far as was looked,
-// and no two of a part are on one target.
+// no two of a part are on one target, and no failure domain holds too many.
 func (r *CheckResult) Clean() bool {
-	return r.Missing == 0 && r.Unreachable == 0 && r.Corrupt == 0 && r.Crowded == 0
+	return r.Missing == 0 && r.Unreachable == 0 && r.Corrupt == 0 && r.Crowded == 0 && r.Misplaced == 0
 }
 
 const maxProblems = 100
@@ -52,6 +55,7 @@ func (s *Store) Check(ctx context.Context, o CheckOptions, report Report) (*Chec
 	p := newProgress(report, "check parts")
 	err := s.walk(ctx, o.Deep, &throttle{}, func(in *inspected) error {
 		r.add(in)
+		r.addMisplaced(in, s.topology.Load())
 		var bytes int64
 		if o.Deep {
 			bytes = int64(len(in.fates)) * geometry(&in.part).ChunkLen()
@@ -95,6 +99,17 @@ func (r *CheckResult) add(in *inspected) {
 			id = in.part.Targets[i]
 		}
 		problem(&r.Problems, "%q part %d, set %x: shard %d (target %d) is %s", in.ref.Key, in.ref.Number, in.part.Set, i, id, words[f])
+	}
+}
+
+func (r *CheckResult) addMisplaced(in *inspected, tp *topology) {
+	mask := tp.surplus(&in.part)
+	for i, id := range in.part.Targets {
+		if mask&(1<<i) != 0 {
+			r.Misplaced++
+			problem(&r.Problems, "%q part %d, set %x: shard %d (target %d) is one too many in failure domain %q; `weft admin repair` moves it",
+				in.ref.Key, in.ref.Number, in.part.Set, i, id, tp.byID[id].domain)
+		}
 	}
 }
 

@@ -25,6 +25,9 @@ type Config struct {
 	Small *rdma.Pool
 	// Targets are all that ever held data and were not retired, also those that are away.
 	Targets []TargetConfig
+	// Expect is how many targets there will be when all were seen once; what is
+	// missing to it counts as away. 0: those in Targets.
+	Expect int
 	// Layout of new parts. Reading follows what was recorded with each part.
 	Layout erasure.Layout
 	// SmallMax is the size up to which a part is stored in Layout.Small(); at
@@ -50,6 +53,11 @@ type TargetConfig struct {
 	ID   metadata.TargetID
 	UUID [16]byte
 	Name string
+	// Domain is what fails as a whole, such as a host: targets with the same name
+	// are in one. With "" a target is a failure domain of its own.
+	Domain string
+	// Free and Total are the space of its file system in bytes, 0 when not known.
+	Free, Total int64
 	// Target is nil while the target is away; Store.SetTarget brings it back.
 	Target Target
 }
@@ -93,8 +101,8 @@ func (c *Config) Validate() error {
 	if !c.Layout.Valid() {
 		bad("store: layout %d+%d: %w", c.Layout.K, c.Layout.M, erasure.ErrLayout)
 	}
-	if n := c.Layout.Shards(); len(c.Targets) < n {
-		bad("store: layout %v needs %d targets, %d are given", c.Layout, n, len(c.Targets))
+	if n, have := c.Layout.Shards(), max(len(c.Targets), c.Expect); have < n {
+		bad("store: layout %v needs %d targets, %d are given", c.Layout, n, have)
 	}
 	if b := c.Pool.BlockSize(); b%erasure.Unit != 0 || b > erasure.MaxBlock {
 		bad("store: blocks of %d bytes: want a multiple of %d up to %d", b, erasure.Unit, erasure.MaxBlock)

@@ -20,6 +20,14 @@
 // for the late for Config.Grace. Memory is given back when the last call that may
 // touch it has returned, also if that is long after the request was answered.
 //
+// # Placement
+//
+// Targets are in failure domains, such as the host that serves them. The shards of a
+// part are spread over as many domains as there are, at most M in one and one of
+// copies, as long as there are enough of them; what finds no place by this rule is
+// missing and queued for repair. Check reports shards that came to break it, as
+// when hosts are added, and Repair moves them.
+//
 // # Reading
 //
 // A Stream plans segments, the part of its range in one stripe, and reads for each

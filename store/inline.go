@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"math/bits"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,7 +21,7 @@ func (w *partJob) storeInline(ctx context.Context) error {
 		return err
 	}
 	shards := w.g.Layout.Shards()
-	a := &appender{s: w.s, set: w.out.part.Set, blocks: make([]*sharedBlock, shards), crcs: make([][]uint64, shards)}
+	a := &appender{s: w.s, set: w.out.part.Set, layout: w.g.Layout, blocks: make([]*sharedBlock, shards), crcs: make([][]uint64, shards)}
 	defer a.letGo()
 	if w.g.Size > 0 {
 		if err := w.fillInline(ctx, a); err != nil {
@@ -114,13 +115,15 @@ func (w *partJob) fillStripe(blocks []*sharedBlock, st int64) ([][]uint64, error
 type appender struct {
 	s      *Store
 	set    metadata.SetID
+	layout erasure.Layout
 	blocks []*sharedBlock // by shard, one reference each; nil for chunks without bytes
 	crcs   [][]uint64
 	length int
 
 	mu    sync.Mutex
-	used  []*target
-	over  bool // the outcome is decided: whoever comes now is late
+	used  []*target // that have or had a shard
+	held  []*target // by shard, those that have it or try; nil is nobody
+	over  bool      // the outcome is decided: whoever comes now is late
 	ready chan appended
 }
 
@@ -145,6 +148,7 @@ func (a *appender) run(ctx context.Context, quorum int, targets []*target, meta 
 	defer cancel() // calls of the late end soon
 	a.ready = make(chan appended, len(targets))
 	placed, errs := make([]*target, len(targets)), make([]error, len(targets))
+	a.held = slices.Clone(targets)
 	pending, done := 0, 0
 	for _, t := range targets {
 		if t != nil {
@@ -241,8 +245,9 @@ func (a *appender) one(ctx context.Context, shard int, t *target, meta []byte) {
 			if mayExist(err) {
 				a.s.deleteChunk(t, id)
 			}
-			if next = a.s.replacement(a.used, a.s.now()); next != nil {
-				a.used = append(a.used, next)
+			a.held[shard] = nil
+			if next = a.s.replacement(a.layout, a.held, a.used, a.s.now()); next != nil {
+				a.used, a.held[shard] = append(a.used, next), next
 			}
 		} else {
 			a.s.note(t, "append", nil)

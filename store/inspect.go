@@ -49,6 +49,16 @@ func (p *inspected) lost() (mask uint64) {
 	return mask
 }
 
+// misplaced has a bit for every good shard that should move to another failure domain.
+func (p *inspected) misplaced(tp *topology) (mask uint64) {
+	for i, f := range p.fates {
+		if f == shardGood {
+			mask |= 1 << i
+		}
+	}
+	return mask & tp.surplus(&p.part)
+}
+
 const inspectBatch = 256
 
 // walk inspects all parts, a batch at a time; fn sees them one by one. Parts that

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 
 	"github.com/weftstore/weft/erasure"
@@ -24,6 +23,7 @@ type mend struct {
 	in       *inspected
 	g        erasure.Geometry
 	throttle *throttle
+	move     uint64 // shards that are good and belong elsewhere
 
 	meta  []byte
 	from  []int // K shards to read
@@ -61,7 +61,10 @@ func (m *mend) run(ctx context.Context) error {
 			return errWaiting
 		}
 		var err error
-		if j.w, err = api.Create(ctx, m.id(j.shard), length); err != nil {
+		call, cancel := context.WithTimeout(ctx, m.s.cfg.OpTimeout)
+		j.w, err = api.Create(call, m.id(j.shard), length)
+		cancel()
+		if err != nil {
 			m.s.note(j.t, "write", err)
 			return fmt.Errorf("create shard %d on %s: %w: %w", j.shard, j.t.name, errWaiting, err)
 		}
@@ -77,26 +80,33 @@ func (m *mend) run(ctx context.Context) error {
 
 func (m *mend) id(shard int) extent.ID { return chunkID(m.in.part.Set, shard) }
 
+// moves says whether a shard is good where it is and goes elsewhere.
+func (m *mend) moves(shard int) bool { return m.move&(1<<shard) != 0 }
+
 // choose finds what to read and where to write, and makes room for it.
 func (m *mend) choose(ctx context.Context) error {
 	p := &m.in.part
-	var used []*target
+	var used, leave []*target // that keep their shard; that have one which moves
 	for i, f := range m.in.fates {
-		if f == shardGood || f == shardAway {
-			used = append(used, m.s.target(p.Targets[i]))
+		switch t := m.s.target(p.Targets[i]); {
+		case m.moves(i):
+			leave = append(leave, t)
+		case f == shardGood || f == shardAway:
+			used = append(used, t)
 		}
 		if f == shardGood && len(m.from) < int(p.K) {
 			m.from = append(m.from, i)
 		}
 	}
-	now := m.s.now()
+	now, tp := m.s.now(), m.s.topology.Load()
+	limit := tp.limit(m.g.Layout)
 	for i, f := range m.in.fates {
-		if f != shardMissing && f != shardCorrupt {
+		if f != shardMissing && f != shardCorrupt && !m.moves(i) {
 			continue
 		}
 		t := m.s.target(p.Targets[i])
-		if t == nil || !t.usable(now) || t.full(now) || slices.Contains(used, t) {
-			t = m.s.replacement(used, now)
+		if t == nil || m.moves(i) || !t.usable(now) || t.full(now) || has(used, t) || has(leave, t) || tp.held(used)[tp.domain[t.id]] >= limit {
+			t = m.s.replacement(m.g.Layout, used, leave, now)
 		}
 		if t == nil {
 			m.short = true
@@ -112,8 +122,10 @@ func (m *mend) choose(ctx context.Context) error {
 	if src == nil {
 		return errWaiting
 	}
+	call, cancel := context.WithTimeout(ctx, m.s.cfg.OpTimeout)
+	defer cancel()
 	var err error
-	if _, m.meta, err = src.Meta(ctx, m.id(m.from[0])); err != nil {
+	if _, m.meta, err = src.Meta(call, m.id(m.from[0])); err != nil {
 		return m.survivor(m.from[0], err)
 	}
 	return m.clear(ctx)
@@ -270,10 +282,23 @@ func (m *mend) publish(ctx context.Context, commit func(context.Context, *mendJo
 		}
 		return nil
 	})
-	if errors.Is(err, metadata.ErrStale) {
+	switch {
+	case errors.Is(err, metadata.ErrStale):
 		m.undo()
+	case err == nil:
+		m.leave()
 	}
 	return err
+}
+
+// leave deletes the chunks of shards that have moved.
+func (m *mend) leave() {
+	for i := range m.jobs {
+		shard := m.jobs[i].shard
+		if old := m.s.target(m.in.part.Targets[shard]); m.moves(shard) && old != nil {
+			m.s.deleteChunk(old, m.id(shard))
+		}
+	}
 }
 
 // undo deletes the new chunks; what is left is for the sweep.

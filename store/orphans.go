@@ -21,14 +21,16 @@ const (
 // returns how many it deleted and counts in r.
 func (s *Store) sweep(ctx context.Context, del bool, r *CheckResult, report Report) (deleted int64, err error) {
 	p := newProgress(report, "check chunks")
-	for _, t := range *s.targets.Load() {
+	for _, t := range s.topology.Load().list {
 		var after *extent.ID
 		for {
 			api := t.get()
 			if api == nil || !t.usable(s.now()) {
 				break // what is there cannot be said now
 			}
-			page, err := api.List(ctx, after, listPage)
+			call, cancel := context.WithTimeout(ctx, s.cfg.OpTimeout)
+			page, err := api.List(call, after, listPage)
+			cancel()
 			if err != nil {
 				s.note(t, "read", err)
 				if ctx.Err() != nil {

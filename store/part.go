@@ -43,16 +43,12 @@ func (s *Store) cut(layout erasure.Layout, size int64) erasure.Geometry {
 // storePart reads a body and makes it durable on a write quorum. After an error
 // nothing of it stays, but for what the garbage queue knows.
 func (s *Store) storePart(ctx context.Context, src *partSource) (*stored, error) {
-	layout, quorum := s.layoutNow(src.layout)
-	g := s.cut(layout, src.size)
+	g, quorum := s.layoutFor(src.layout, src.size)
 	out := &stored{part: metadata.Part{
 		Number: 1, Set: newSet(), K: g.Layout.K, M: g.Layout.M,
 		Block: uint32(g.Block), Size: g.Size, Modified: s.now(),
 	}}
-	if quorum == 0 {
-		quorum = g.Layout.WriteQuorum()
-	}
-	targets := s.place(g.Layout.Shards(), quorum, nil)
+	targets := s.place(g.Layout, g.Layout.Shards(), quorum, nil, nil)
 	if err := s.enough(targets, g.Layout, quorum); err != nil {
 		return nil, err
 	}
@@ -102,7 +98,7 @@ func (s *Store) enough(targets []*target, l erasure.Layout, quorum int) error {
 	}
 	switch {
 	case n < quorum:
-		return fmt.Errorf("place %v: %d targets are there: %w", l, n, ErrUnavailable)
+		return fmt.Errorf("place %v: %d targets in different enough failure domains are there, %d are needed: %w", l, n, quorum, ErrUnavailable)
 	case n-full < quorum:
 		return fmt.Errorf("place %v: %d of %d targets are full: %w", l, full, n, ErrFull)
 	}

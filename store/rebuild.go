@@ -81,7 +81,7 @@ func bare(c RebuildConfig) *Store {
 		t.ID = metadata.TargetID(i + 1)
 		list[i] = newTarget(t)
 	}
-	s.targets.Store(&list)
+	s.topology.Store(newTopology(list))
 	s.pins.init()
 	s.damage.init()
 	s.ctx, s.cancel = context.WithCancel(context.Background())

@@ -12,9 +12,14 @@ import (
 // errWaiting: a part cannot be repaired now, for lack of a target.
 var errWaiting = errors.New("waits for a target")
 
+// errAway: what is missing is on a target that does not answer.
+var errAway = fmt.Errorf("%w that does not answer", errWaiting)
+
 // RepairOptions of Store.Repair.
 type RepairOptions struct {
 	BytesPerSecond int64 // to write at most; 0 is no limit
+
+	walked bool // parts whose targets are away were counted
 }
 
 // RepairResult counts what a repair did.
@@ -23,7 +28,7 @@ type RepairResult struct {
 	Repaired int64    `json:"repaired"` // parts
 	Shards   int64    `json:"shards"`   // rebuilt
 	Bytes    int64    `json:"bytes"`    // written
-	Waiting  int64    `json:"waiting"`  // parts that wait for a target
+	Waiting  int64    `json:"waiting"`  // parts that wait for a target, also those whole but for targets that are away
 	Failed   int64    `json:"failed"`   // parts that could not be repaired
 	Lost     int64    `json:"lost"`     // of them, parts with fewer shards left than needed
 	Orphans  int64    `json:"orphans"`  // chunks collected
@@ -36,7 +41,7 @@ type RepairResult struct {
 func (s *Store) Repair(ctx context.Context, o RepairOptions, report Report) (*RepairResult, error) {
 	p := newProgress(report, "find damage")
 	var found []metadata.Damage
-	var parts int64
+	var parts, away int64 // away: parts that lack nothing but targets that do not answer
 	flush := func() error {
 		defer func() { found = found[:0] }()
 		if len(found) == 0 {
@@ -47,7 +52,11 @@ func (s *Store) Repair(ctx context.Context, o RepairOptions, report Report) (*Re
 	err := s.walk(ctx, false, &throttle{}, func(in *inspected) error {
 		parts++
 		p.add(1, 0)
-		if mask := in.lost(); mask != 0 {
+		mask := in.lost() | in.misplaced(s.topology.Load())
+		if mask == 0 && in.count(shardAway) > 0 {
+			away++
+		}
+		if mask != 0 {
 			found = append(found, metadata.Damage{Ref: in.ref, Set: in.part.Set, Shards: mask, Since: s.now()})
 		}
 		if len(found) == inspectBatch {
@@ -61,11 +70,12 @@ func (s *Store) Repair(ctx context.Context, o RepairOptions, report Report) (*Re
 	if err != nil {
 		return nil, fmt.Errorf("find damage: %w", err)
 	}
+	o.walked = true
 	r, err := s.drainDamage(ctx, o, report)
 	if err != nil {
 		return nil, fmt.Errorf("repair: %w", err)
 	}
-	r.Parts = parts
+	r.Parts, r.Waiting = parts, r.Waiting+away
 	if r.Orphans, err = s.sweep(ctx, true, new(CheckResult), report); err != nil {
 		return nil, fmt.Errorf("collect orphans: %w", err)
 	}
@@ -108,6 +118,8 @@ func (s *Store) drainDamage(ctx context.Context, o RepairOptions, report Report)
 				return nil
 			case ctx.Err() != nil:
 				return ctx.Err()
+			case errors.Is(err, errAway) && o.walked:
+				return nil
 			case errors.Is(err, errWaiting):
 				r.Waiting++
 			default:
@@ -166,18 +178,19 @@ func (s *Store) repairPart(ctx context.Context, d *metadata.Damage, th *throttle
 				in.fates[i] = s.fate(ctx, s.target(p.Targets[i]), p, i, true, th)
 			}
 		}
-		lost, good := in.lost(), in.count(shardGood)
+		move := in.misplaced(s.topology.Load())
+		lost, good := in.lost()|move, in.count(shardGood)
 		switch {
 		case lost == 0 && in.count(shardAway) == 0:
 			return s.meta.DamageDone(ctx, d.Set)
 		case lost == 0:
-			return errWaiting
+			return errAway
 		case good < int(p.K) && good+in.count(shardAway) >= int(p.K):
 			return errWaiting
 		case good < int(p.K):
 			return fmt.Errorf("%d of %d shards are left, %d are needed: %w", good, len(in.fates), p.K, ErrDamaged)
 		}
-		m := &mend{s: s, in: in, g: geometry(&in.part), throttle: th}
+		m := &mend{s: s, in: in, g: geometry(&in.part), throttle: th, move: move}
 		err = m.run(ctx)
 		if errors.Is(err, errSurvivor) {
 			d.Shards |= m.bad // found while reading: choose again

@@ -45,7 +45,7 @@ func (s *Store) Scrub(ctx context.Context, o ScrubOptions, report Report) (*Scru
 		nameless: make(map[metadata.SetID]uint64),
 	}
 	var wg sync.WaitGroup
-	for _, t := range *s.targets.Load() {
+	for _, t := range s.topology.Load().list {
 		wg.Go(func() { sc.target(ctx, t) })
 	}
 	wg.Wait()

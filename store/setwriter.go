@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/weftstore/weft/erasure"
 	"github.com/weftstore/weft/metadata"
 	"github.com/weftstore/weft/node"
 )
@@ -14,6 +15,7 @@ import (
 type setWriter struct {
 	s      *Store
 	set    metadata.SetID
+	layout erasure.Layout
 	length int64 // of each chunk
 	quorum int
 	jobs   int // that a shard does before it is through: the stripes and the commit
@@ -57,7 +59,7 @@ type job struct {
 
 func newSetWriter(ctx context.Context, w *partJob) *setWriter {
 	sw := &setWriter{
-		s: w.s, set: w.out.part.Set, length: w.g.ChunkLen(), quorum: w.quorum,
+		s: w.s, set: w.out.part.Set, layout: w.g.Layout, length: w.g.ChunkLen(), quorum: w.quorum,
 		jobs: int(w.g.Stripes()) + 1, wake: make(chan struct{}, 1),
 		shards: make([]*shardWriter, len(w.targets)),
 	}
@@ -126,6 +128,17 @@ func (sw *setWriter) placement() []*target {
 		}
 	}
 	return placed
+}
+
+// holders are the targets of the other shards that are not lost. Under mu.
+func (sw *setWriter) holders(but *shardWriter) []*target {
+	var list []*target
+	for _, sh := range sw.shards {
+		if sh != but && !sh.lost {
+			list = append(list, sh.t)
+		}
+	}
+	return list
 }
 
 // await waits until ready, which it calls with mu held. It gives up shards that

@@ -142,7 +142,7 @@ func (sh *shardWriter) move() bool {
 	if sh.lost {
 		return false
 	}
-	t := sw.s.replacement(sw.used, sw.s.now())
+	t := sw.s.replacement(sw.layout, sw.holders(sh), sw.used, sw.s.now())
 	if t == nil {
 		return false
 	}

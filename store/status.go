@@ -35,7 +35,8 @@ type TargetState struct {
 	ID       uint16 `json:"id"`
 	UUID     string `json:"uuid"`
 	Name     string `json:"name"`
-	State    string `json:"state"` // the node's word for it, or "online" and "away"
+	Domain   string `json:"domain,omitempty"` // failure domain; "" is its own
+	State    string `json:"state"`            // the node's word for it, or "online" and "away"
 	Error    string `json:"error,omitempty"`
 	Usable   bool   `json:"usable"`
 	Full     bool   `json:"full,omitempty"`
@@ -109,9 +110,9 @@ func (s *Store) targetStates(ctx context.Context, st *Status) error {
 		}
 	}
 	now := s.now()
-	for _, t := range *s.targets.Load() {
+	for _, t := range s.topology.Load().list {
 		ts := TargetState{
-			ID: uint16(t.id), UUID: hex.EncodeToString(t.uuid[:]), Name: t.name, State: "online",
+			ID: uint16(t.id), UUID: hex.EncodeToString(t.uuid[:]), Name: t.name, Domain: t.domain, State: "online",
 			Usable: t.usable(now), Full: t.full(now), Failures: int(t.fails.Load()), Free: uint64(t.free.Load()),
 		}
 		if t.get() == nil {

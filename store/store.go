@@ -25,9 +25,9 @@ type Store struct {
 	small *rdma.Pool
 	log   *slog.Logger
 
-	targets   atomic.Pointer[[]*target] // never changed in place
-	targetsMu sync.Mutex                // held to replace it
-	codecs    sync.Map                  // erasure.Layout -> *erasure.Codec
+	topology  atomic.Pointer[topology]
+	targetsMu sync.Mutex // held to replace it
+	codecs    sync.Map   // erasure.Layout -> *erasure.Codec
 
 	pins   pins
 	damage damageQueue
@@ -61,7 +61,7 @@ func New(cfg Config) (*Store, error) {
 	for i, c := range cfg.Targets {
 		targets[i] = newTarget(c)
 	}
-	s.targets.Store(&targets)
+	s.topology.Store(newTopology(targets))
 	s.pins.init()
 	s.damage.init()
 	s.upkeep.started = s.now()
@@ -96,14 +96,14 @@ func (s *Store) Close(ctx context.Context) error {
 func (s *Store) SetTarget(c TargetConfig) {
 	s.targetsMu.Lock()
 	defer s.targetsMu.Unlock()
-	list := slices.Clone(*s.targets.Load())
+	list := slices.Clone(s.topology.Load().list)
 	t := newTarget(c)
 	if i := slices.IndexFunc(list, func(t *target) bool { return t.id == c.ID }); i >= 0 {
 		list[i] = t
 	} else {
 		list = append(list, t)
 	}
-	s.targets.Store(&list)
+	s.topology.Store(newTopology(list))
 	s.kickGC()
 }
 
@@ -127,7 +127,7 @@ type TargetHealth struct {
 func (s *Store) Health() []TargetHealth {
 	now := s.now()
 	var out []TargetHealth
-	for _, t := range *s.targets.Load() {
+	for _, t := range s.topology.Load().list {
 		out = append(out, TargetHealth{
 			ID: t.id, Name: t.name, Present: t.get() != nil, Usable: t.usable(now), Full: t.full(now),
 			Failures: int(t.fails.Load()), InFlight: int(t.inflight.Load()), Free: t.free.Load(),
@@ -141,15 +141,7 @@ func (s *Store) now() time.Time { return s.cfg.Now() }
 
 // target finds one by id; nil when it is not known.
 func (s *Store) target(id metadata.TargetID) *target {
-	if id == 0 {
-		return nil
-	}
-	for _, t := range *s.targets.Load() {
-		if t.id == id {
-			return t
-		}
-	}
-	return nil
+	return s.topology.Load().byID[id]
 }
 
 // codec of a layout, made once.
@@ -242,7 +234,7 @@ func (s *Store) usageLoop(ctx context.Context) {
 	tick := time.NewTicker(usageEvery)
 	defer tick.Stop()
 	for {
-		for _, t := range *s.targets.Load() {
+		for _, t := range s.topology.Load().list {
 			u, ok := t.get().(usager)
 			if !ok || t.asking.Swap(true) {
 				continue
@@ -253,6 +245,7 @@ func (s *Store) usageLoop(ctx context.Context) {
 				defer cancel()
 				if usage, err := u.Usage(call); err == nil {
 					t.free.Store(int64(min(usage.Free, 1<<62)))
+					t.total.Store(int64(min(usage.Total, 1<<62)))
 				}
 			})
 		}

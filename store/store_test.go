@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/weftstore/weft/erasure"
 	"github.com/weftstore/weft/internal/checksum"
 	"github.com/weftstore/weft/metadata"
 	"github.com/weftstore/weft/node/extent"
@@ -278,7 +279,7 @@ func TestGarbageOfAbsentTarget(t *testing.T) {
 func TestPlace(t *testing.T) {
 	r := newRig(t, rigOptions{layout: "ec:2+2", targets: 8})
 	defer r.close()
-	list := *r.Store.targets.Load()
+	list := r.Store.topology.Load().list
 	for _, tg := range list {
 		tg.free.Store(1 << 40)
 	}
@@ -287,7 +288,7 @@ func TestPlace(t *testing.T) {
 	count := map[*target]int{}
 	const rounds = 4000
 	for range rounds {
-		for _, tg := range r.place(4, 3, nil) {
+		for _, tg := range r.place(erasure.Layout{K: 2, M: 2}, 4, 3, nil, nil) {
 			count[tg]++
 		}
 	}

@@ -27,9 +27,10 @@ const (
 
 // target is a Target and what is known of its health.
 type target struct {
-	id   metadata.TargetID
-	uuid [16]byte
-	name string
+	id     metadata.TargetID
+	uuid   [16]byte
+	name   string
+	domain string // failure domain; "" is its own
 
 	api       atomic.Pointer[Target] // nil while it is away
 	inflight  atomic.Int32
@@ -38,13 +39,16 @@ type target struct {
 	downUntil atomic.Int64 // Unix nanoseconds
 	fullUntil atomic.Int64
 	free      atomic.Int64 // bytes; 0 when not known
+	total     atomic.Int64 // bytes of the file system, as free
 	readTime  atomic.Int64 // smoothed nanoseconds of a read
 	readDev   atomic.Int64 // smoothed deviation from it
 	asking    atomic.Bool  // a question for its usage is under way
 }
 
 func newTarget(c TargetConfig) *target {
-	t := &target{id: c.ID, uuid: c.UUID, name: c.Name}
+	t := &target{id: c.ID, uuid: c.UUID, name: c.Name, domain: c.Domain}
+	t.free.Store(c.Free)
+	t.total.Store(c.Total)
 	if c.Target != nil {
 		t.api.Store(&c.Target)
 	}
