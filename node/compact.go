@@ -55,5 +55,9 @@ func (t *target) compact(ctx context.Context, x *session, rate int64) (int64, er
 		return 0, fmt.Errorf("%w: the target is being compacted", ErrBusy)
 	}
 	defer t.compacting.Unlock()
-	return x.b.Compact(ctx, rate)
+	n, err := x.b.Compact(ctx, rate)
+	if n > 0 {
+		t.fullUntil.Store(0)
+	}
+	return n, err
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -18,12 +19,7 @@ import (
 func (s *Store) layoutFor(l erasure.Layout, size int64) (g erasure.Geometry, quorum int) {
 	g = s.cut(l, size)
 	tp, now := s.topology.Load(), s.now()
-	well := make([]int, len(tp.sizes))
-	for _, t := range tp.list {
-		if t.get() != nil && t.usable(now) && !t.full(now) {
-			well[tp.domain[t.id]]++
-		}
-	}
+	well := tp.well(now)
 	quorum = g.Layout.WriteQuorum()
 	if room(well, tp.limit(g.Layout)) >= quorum {
 		return g, quorum
@@ -39,6 +35,28 @@ func (s *Store) layoutFor(l erasure.Layout, size int64) (g erasure.Geometry, quo
 		return g, quorum // place says what is missing
 	}
 	return s.cut(l.Small(), size), copies
+}
+
+// well counts the targets of each domain that can take a write.
+func (tp *topology) well(now time.Time) []int {
+	n := make([]int, len(tp.sizes))
+	for _, t := range tp.list {
+		if t.get() != nil && t.usable(now) && !t.full(now) {
+			n[tp.domain[t.id]]++
+		}
+	}
+	return n
+}
+
+// Ready is nil while writes can be acknowledged.
+func (s *Store) Ready() error {
+	g, quorum := s.layoutFor(s.cfg.Layout, int64(s.cfg.SmallMax)+1)
+	tp := s.topology.Load()
+	well := tp.well(s.now())
+	if n := room(well, tp.limit(g.Layout)); n < quorum {
+		return fmt.Errorf("room for %d shards of %v, %d are needed to write: %w", n, g.Layout, quorum, ErrUnavailable)
+	}
+	return nil
 }
 
 // candidate is a target that may take a shard. The least key is the first choice.

@@ -156,7 +156,7 @@ func TestPlaceFillsEvenly(t *testing.T) {
 		tg.total.Store(n)
 		total += n
 	}
-	for used < total*6/10 {
+	for used < total*3/10 {
 		for _, tg := range s.place(layout42, 6, 5, nil, nil) {
 			tg.free.Add(-chunk)
 			used += chunk

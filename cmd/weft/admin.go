@@ -11,7 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/weftstore/weft/cmd/weft/internal/server"
+	"github.com/weftstore/weft/cmd/weft/internal/adminsock"
+	"github.com/weftstore/weft/cmd/weft/internal/settings"
 	"github.com/weftstore/weft/store"
 )
 
@@ -19,7 +20,7 @@ import (
 type adminFlags struct {
 	state string
 	json  bool
-	rate  server.Bytes
+	rate  settings.Bytes
 	deep  bool
 }
 
@@ -34,7 +35,7 @@ may write there may administer, and nobody else.`,
   weft admin check --deep --state /var/lib/weft
   weft admin scrub --rate 200MiB --json`,
 	}
-	cmd.PersistentFlags().StringVar(&f.state, "state", server.DefaultConfig().State, "state directory of the server")
+	cmd.PersistentFlags().StringVar(&f.state, "state", settings.DefaultState(), "state directory of the server")
 	cmd.PersistentFlags().BoolVar(&f.json, "json", false, "print the result as JSON")
 	cmd.AddCommand(
 		statusCommand(&f), usageCommand(&f), scrubCommand(&f), repairCommand(&f), checkCommand(&f),
@@ -148,8 +149,8 @@ func snapshotCommand(f *adminFlags) *cobra.Command {
 
 // call runs one operation in the server, with progress on a terminal.
 func (f *adminFlags) call(cmd *cobra.Command, op string, result any) error {
-	c := server.AdminClient{Socket: filepath.Join(f.state, server.SocketFile)}
-	args := server.AdminArgs{Rate: int64(f.rate), Deep: f.deep}
+	c := adminsock.Client{Socket: filepath.Join(f.state, adminsock.SocketFile)}
+	args := adminsock.Args{Rate: int64(f.rate), Deep: f.deep}
 	return c.Do(cmd.Context(), op, args, newProgress(cmd.ErrOrStderr()), result)
 }
 

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/weftstore/weft/cmd/weft/internal/adminsock"
+	"github.com/weftstore/weft/cmd/weft/internal/statedir"
 	"github.com/weftstore/weft/node"
 	"github.com/weftstore/weft/store"
 )
@@ -118,7 +120,7 @@ func TestBitInEveryFile(t *testing.T) {
 		r.mustGet(all...)
 		// The superblock is damaged too, so the target must not be served; the
 		// operator empties the directory.
-		if s := r.node.Status()[round].State; s == node.Online {
+		if s := r.node.Targets()[round].State; s == node.Online {
 			t.Fatal("a target with a damaged superblock is served")
 		}
 		if err := os.RemoveAll(victim); err != nil {
@@ -135,7 +137,7 @@ func TestBitInEveryFile(t *testing.T) {
 
 func loseIndexes(t *testing.T, cfg Config) {
 	t.Helper()
-	if err := os.RemoveAll(filepath.Join(cfg.State, indexDir)); err != nil {
+	if err := os.RemoveAll(filepath.Join(cfg.State, statedir.IndexDir)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -175,13 +177,13 @@ func TestSingleBits(t *testing.T) {
 		t.Logf("round %d: bit %d of %s, indexes lost: %v", round, bit, path, lost)
 		r = start(t, cfg, nil)
 		r.mustGet(all...)
-		if r.node.Status()[victim].State != node.Online { // as good as gone, until it is right again
+		if r.node.Targets()[victim].State != node.Online { // as good as gone, until it is right again
 			noticed++
 			flipBit(t, path, bit)
 			r.await([]int{victim}, online)
 		}
 		var scrub store.ScrubResult
-		r.admin("scrub", AdminArgs{}, &scrub)
+		r.admin("scrub", adminsock.Args{}, &scrub)
 		repair := r.mustRepair()
 		if scrub.Corrupt+repair.Repaired > 0 {
 			noticed++

@@ -13,6 +13,7 @@ import (
 
 	"github.com/minio/minio-go/v7"
 
+	"github.com/weftstore/weft/cmd/weft/internal/gateway"
 	"github.com/weftstore/weft/node"
 )
 
@@ -29,24 +30,24 @@ func TestFirstStart(t *testing.T) {
 	r.mustPut(o)
 	r.Describe(&log)
 	r.stop()
-	info, err := os.Stat(filepath.Join(cfg.State, credentialsFile))
+	info, err := os.Stat(filepath.Join(cfg.State, gateway.CredentialsFile))
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Fatalf("credentials: %v, %v", info, err)
 	}
 	if info, err := os.Stat(cfg.State); err != nil || info.Mode().Perm() != 0o700 {
 		t.Fatalf("state: %v, %v", info, err)
 	}
-	file, err := os.ReadFile(filepath.Join(cfg.State, credentialsFile))
-	if err != nil || !bytes.Contains(file, []byte(r.creds.secret)) || len(r.creds.secret) < 40 {
+	file, err := os.ReadFile(filepath.Join(cfg.State, gateway.CredentialsFile))
+	if err != nil || !bytes.Contains(file, []byte(r.secret())) || len(r.secret()) < 40 {
 		t.Fatalf("the credentials file lacks the secret: %v", err)
 	}
-	if strings.Contains(log.String(), r.creds.secret) {
+	if strings.Contains(log.String(), r.secret()) {
 		t.Fatal("the secret is in the log or the description")
 	}
-	access := r.creds.access
+	access := r.access()
 
 	r = start(t, cfg, nil)
-	if r.creds.access != access {
+	if r.access() != access {
 		t.Fatal("a restart made other credentials")
 	}
 	r.mustGet(o)
@@ -105,16 +106,16 @@ func TestRefusals(t *testing.T) {
 	lost := cfg
 	lost.State = filepath.Join(t.TempDir(), "new")
 	refused(t, lost, "rebuild-metadata", lost.State)
-	if err := os.Remove(filepath.Join(cfg.State, metadataFile)); err != nil {
+	if err := os.Remove(filepath.Join(cfg.State, gateway.MetadataFile)); err != nil {
 		t.Fatal(err)
 	}
-	refused(t, cfg, "rebuild-metadata", metadataFile)
+	refused(t, cfg, "rebuild-metadata", gateway.MetadataFile)
 }
 
 func TestValidateListsAll(t *testing.T) {
 	cfg := Config{
-		Targets: []string{"/a", "/a"}, Address: "nowhere", Layout: "ec:9+9", Memory: 1,
-		AccessKey: "only", TLSCert: "only",
+		Targets: []string{"/a", "/a"}, Layout: "ec:9+9",
+		Config: gateway.Config{Address: "nowhere", Memory: 1, AccessKey: "only", TLSCert: "only"},
 	}
 	err := cfg.Validate()
 	if err == nil {

@@ -109,7 +109,7 @@ func TestMemoryIsBounded(t *testing.T) {
 		t.Error("nothing got through")
 	}
 	var pinned int
-	for _, p := range r.pools {
+	for _, p := range r.gateway.Pools() {
 		s := p.Stats()
 		t.Logf("%+v", s)
 		pinned += s.HighWater * s.BlockSize
@@ -120,5 +120,5 @@ func TestMemoryIsBounded(t *testing.T) {
 	if high > heapBound {
 		t.Errorf("heap of %d MiB; want at most %d MiB", high>>20, heapBound>>20)
 	}
-	r.until(5*time.Second, func() bool { return r.pools[0].Stats().InUse == 0 && r.pools[1].Stats().InUse == 0 })
+	r.until(5*time.Second, func() bool { return r.gateway.Pools()[0].Stats().InUse == 0 && r.gateway.Pools()[1].Stats().InUse == 0 })
 }

@@ -18,6 +18,8 @@ import (
 	"github.com/minio/minio-go/v7"
 	miniocreds "github.com/minio/minio-go/v7/pkg/credentials"
 
+	"github.com/weftstore/weft/cmd/weft/internal/adminsock"
+	"github.com/weftstore/weft/cmd/weft/internal/gateway"
 	"github.com/weftstore/weft/node"
 	"github.com/weftstore/weft/store"
 )
@@ -36,7 +38,7 @@ type rig struct {
 func testConfig(t *testing.T, n int) Config {
 	dir := t.TempDir()
 	cfg := DefaultConfig()
-	cfg.Address, cfg.Memory = "127.0.0.1:0", minMemory
+	cfg.Address, cfg.Memory = "127.0.0.1:0", gateway.MinMemory
 	cfg.checkEvery = 200 * time.Millisecond
 	cfg.State = filepath.Join(dir, "state")
 	for i := range n {
@@ -59,7 +61,7 @@ func start(t *testing.T, cfg Config, log *slog.Logger) *rig {
 	t.Cleanup(r.stop)
 	r.trans = &http.Transport{MaxIdleConnsPerHost: 256, DisableCompression: true}
 	r.cl, err = minio.New(s.Addr(), &minio.Options{
-		Creds:      miniocreds.NewStaticV4(s.creds.access, s.creds.secret, ""),
+		Creds:      miniocreds.NewStaticV4(r.access(), r.secret(), ""),
 		Region:     cfg.Region,
 		Transport:  r.trans,
 		MaxRetries: 1,
@@ -69,6 +71,9 @@ func start(t *testing.T, cfg Config, log *slog.Logger) *rig {
 	}
 	return r
 }
+
+func (r *rig) access() string { a, _ := r.gateway.Credentials(); return a }
+func (r *rig) secret() string { _, s := r.gateway.Credentials(); return s }
 
 // stop ends the server in order. More than once is fine.
 func (r *rig) stop() {
@@ -187,9 +192,9 @@ func (r *rig) each(os []object, fn func(object) error) {
 }
 
 // admin runs an operation over the socket, as the command line does.
-func (r *rig) admin(op string, args AdminArgs, result any) {
+func (r *rig) admin(op string, args adminsock.Args, result any) {
 	r.t.Helper()
-	c := AdminClient{Socket: r.state.path(SocketFile)}
+	c := adminsock.Client{Socket: r.state.Path(adminsock.SocketFile)}
 	if err := c.Do(r.t.Context(), op, args, nil, result); err != nil {
 		r.t.Fatal(err)
 	}
@@ -197,7 +202,7 @@ func (r *rig) admin(op string, args AdminArgs, result any) {
 
 func (r *rig) check(deep bool) (res store.CheckResult) {
 	r.t.Helper()
-	r.admin("check", AdminArgs{Deep: deep}, &res)
+	r.admin("check", adminsock.Args{Deep: deep}, &res)
 	return res
 }
 
@@ -210,7 +215,7 @@ func (r *rig) mustBeClean() {
 
 func (r *rig) mustRepair() (res store.RepairResult) {
 	r.t.Helper()
-	r.admin("repair", AdminArgs{}, &res)
+	r.admin("repair", adminsock.Args{}, &res)
 	if res.Failed+res.Lost+res.Waiting != 0 {
 		r.t.Fatalf("repair: %+v", res)
 	}
@@ -221,7 +226,7 @@ func (r *rig) mustRepair() (res store.RepairResult) {
 func (r *rig) await(targets []int, ok func(node.State) bool) {
 	r.t.Helper()
 	r.until(15*time.Second, func() bool {
-		all := r.node.Status()
+		all := r.node.Targets()
 		return !slices.ContainsFunc(targets, func(i int) bool { return !ok(all[i].State) })
 	})
 }
@@ -233,7 +238,7 @@ func (r *rig) until(d time.Duration, cond func() bool) {
 	defer tick.Stop()
 	for end := time.Now().Add(d); !cond(); <-tick.C {
 		if time.Now().After(end) {
-			r.t.Fatalf("not within %v; targets: %+v", d, r.node.Status())
+			r.t.Fatalf("not within %v; targets: %+v", d, r.node.Targets())
 		}
 	}
 }

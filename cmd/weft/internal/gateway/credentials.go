@@ -1,4 +1,4 @@
-package server
+package gateway
 
 import (
 	"bufio"
@@ -11,9 +11,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/weftstore/weft/cmd/weft/internal/statedir"
 )
 
-const credentialsFile = "credentials"
+// CredentialsFile holds the root keys, in the state directory.
+const CredentialsFile = "credentials"
 
 // credentials are the root user's keys. The file has the form that AWS tools
 // read (AWS_SHARED_CREDENTIALS_FILE) and mode 0600.
@@ -28,11 +31,11 @@ func loadCredentials(cfg Config) (credentials, error) {
 	if cfg.AccessKey != "" {
 		return credentials{access: cfg.AccessKey, secret: cfg.SecretKey}, nil
 	}
-	path := filepath.Join(cfg.State, credentialsFile)
+	path := filepath.Join(cfg.State, CredentialsFile)
 	c, err := readCredentials(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		c = newCredentials(path)
-		err = writeFileSynced(path, []byte(fmt.Sprintf(
+		err = statedir.WriteFile(path, []byte(fmt.Sprintf(
 			"[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n", c.access, c.secret)))
 	}
 	if err != nil {

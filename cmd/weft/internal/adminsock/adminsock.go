@@ -1,4 +1,8 @@
-package server
+// Package adminsock is the admin protocol: HTTP on a Unix socket in the state
+// directory, mode 0600. POST /OPERATION with Args as JSON is answered by lines of
+// JSON, each {"progress":...}, the last {"result":...} or {"error":"..."}. Whoever may
+// write to the socket may administer.
+package adminsock
 
 import (
 	"bytes"
@@ -11,53 +15,32 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/weftstore/weft/store"
 )
 
-// SocketFile is the admin socket's name in the state directory.
+// SocketFile is the socket's name in the state directory.
 const SocketFile = "admin.sock"
 
-// AdminArgs are the arguments of every admin operation; each uses some.
-type AdminArgs struct {
+// Args are the arguments of every operation; each uses some.
+type Args struct {
 	Rate int64 `json:"rate,omitempty"` // bytes per second, 0 is no limit
 	Deep bool  `json:"deep,omitempty"`
 }
 
-// adminLine is one line of an answer; exactly one field is set.
-type adminLine struct {
+// line is one line of an answer; exactly one field is set.
+type line struct {
 	Progress *store.Progress `json:"progress,omitempty"`
 	Result   json.RawMessage `json:"result,omitempty"`
 	Error    string          `json:"error,omitempty"`
 }
 
-// adminOp runs one operation.
-type adminOp func(ctx context.Context, a AdminArgs, report store.Report) (any, error)
+// Op runs one operation.
+type Op func(ctx context.Context, a Args, report store.Report) (any, error)
 
-func (s *Server) adminOps() map[string]adminOp {
-	return map[string]adminOp{
-		"status": func(ctx context.Context, _ AdminArgs, _ store.Report) (any, error) { return s.store.Status(ctx) },
-		"usage":  func(ctx context.Context, _ AdminArgs, r store.Report) (any, error) { return s.store.Usage(ctx, r) },
-		"scrub": func(ctx context.Context, a AdminArgs, r store.Report) (any, error) {
-			return s.store.Scrub(ctx, store.ScrubOptions{BytesPerSecond: a.Rate}, r)
-		},
-		"repair": func(ctx context.Context, a AdminArgs, r store.Report) (any, error) {
-			if err := s.formatReplaced(ctx); err != nil {
-				return nil, err
-			}
-			return s.store.Repair(ctx, store.RepairOptions{BytesPerSecond: a.Rate}, r)
-		},
-		"check": func(ctx context.Context, a AdminArgs, r store.Report) (any, error) {
-			return s.store.Check(ctx, store.CheckOptions{Deep: a.Deep}, r)
-		},
-		"snapshot": func(ctx context.Context, _ AdminArgs, _ store.Report) (any, error) {
-			return struct{}{}, s.store.Snapshot(ctx)
-		},
-	}
-}
-
-// listenAdmin opens the socket in the state directory, for its owner alone.
-func listenAdmin(state string) (net.Listener, error) {
+// Listen opens the socket in the state directory, for its owner alone.
+func Listen(state string) (net.Listener, error) {
 	path := filepath.Join(state, SocketFile)
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("admin socket: %w", err)
@@ -90,65 +73,72 @@ func shortPath(path string) (dir *os.File, short string, err error) {
 	return dir, fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd(), filepath.Base(path)), nil
 }
 
-func (s *Server) adminHandler() http.Handler {
-	ops := s.adminOps()
+// NewServer answers the operations, which end with ctx.
+func NewServer(ctx context.Context, ops map[string]Op) *http.Server {
+	return &http.Server{
+		Handler: handler(ops), ReadHeaderTimeout: 10 * time.Second,
+		BaseContext: func(net.Listener) context.Context { return ctx },
+	}
+}
+
+func handler(ops map[string]Op) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		op, ok := ops[r.URL.Path[1:]]
 		if !ok || r.Method != http.MethodPost {
 			http.NotFound(w, r)
 			return
 		}
-		var args AdminArgs
+		var args Args
 		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 4096)).Decode(&args); err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
-		out := adminWriter{enc: json.NewEncoder(w), rc: http.NewResponseController(w)}
+		out := lineWriter{enc: json.NewEncoder(w), rc: http.NewResponseController(w)}
 		result, err := op(r.Context(), args, out.progress)
 		out.finish(result, err)
 	})
 }
 
-// adminWriter writes lines; operations may report from several goroutines, as
+// lineWriter writes lines; operations may report from several goroutines, as
 // rarely as store.Report says.
-type adminWriter struct {
+type lineWriter struct {
 	mu  sync.Mutex
 	enc *json.Encoder
 	rc  *http.ResponseController
 }
 
-func (w *adminWriter) progress(p store.Progress) {
+func (w *lineWriter) progress(p store.Progress) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.write(adminLine{Progress: &p})
+	w.write(line{Progress: &p})
 }
 
-func (w *adminWriter) finish(result any, err error) {
+func (w *lineWriter) finish(result any, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	var line adminLine
+	var l line
 	if err == nil {
-		line.Result, err = json.Marshal(result)
+		l.Result, err = json.Marshal(result)
 	}
 	if err != nil {
-		line = adminLine{Error: err.Error()}
+		l = line{Error: err.Error()}
 	}
-	w.write(line)
+	w.write(l)
 }
 
-func (w *adminWriter) write(line adminLine) {
+func (w *lineWriter) write(l line) {
 	// A client that went away ends the operation through its context.
-	_ = w.enc.Encode(line)
+	_ = w.enc.Encode(l)
 	_ = w.rc.Flush()
 }
 
-// AdminClient calls a running server.
-type AdminClient struct {
+// Client calls a running process.
+type Client struct {
 	Socket string
 }
 
 // Do runs op and decodes its result into result. report may be nil.
-func (c AdminClient) Do(ctx context.Context, op string, args AdminArgs, report store.Report, result any) error {
+func (c Client) Do(ctx context.Context, op string, args Args, report store.Report, result any) error {
 	body, err := json.Marshal(args)
 	if err != nil {
 		return err
@@ -170,7 +160,7 @@ func (c AdminClient) Do(ctx context.Context, op string, args AdminArgs, report s
 	}
 	resp, err := hc.Do(req)
 	if err != nil {
-		return fmt.Errorf("no server answers at %s (is it running? does --state name its state directory?): %w", c.Socket, err)
+		return fmt.Errorf("no weft process answers at %s (is it running? does --state name its state directory?): %w", c.Socket, err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
@@ -178,17 +168,17 @@ func (c AdminClient) Do(ctx context.Context, op string, args AdminArgs, report s
 	}
 	dec := json.NewDecoder(resp.Body)
 	for {
-		var line adminLine
-		if err := dec.Decode(&line); err != nil {
+		var l line
+		if err := dec.Decode(&l); err != nil {
 			return fmt.Errorf("%s: the server ended before it answered: %w", op, err)
 		}
 		switch {
-		case line.Error != "":
-			return fmt.Errorf("%s: %s", op, line.Error)
-		case line.Result != nil:
-			return json.Unmarshal(line.Result, result)
-		case line.Progress != nil && report != nil:
-			report(*line.Progress)
+		case l.Error != "":
+			return fmt.Errorf("%s: %s", op, l.Error)
+		case l.Result != nil:
+			return json.Unmarshal(l.Result, result)
+		case l.Progress != nil && report != nil:
+			report(*l.Progress)
 		}
 	}
 }

@@ -1,0 +1,81 @@
+package gateway
+
+import (
+	"context"
+	"time"
+
+	"github.com/weftstore/weft/cmd/weft/internal/adminsock"
+	"github.com/weftstore/weft/node"
+	"github.com/weftstore/weft/store"
+)
+
+// Status is that of the store, its nodes and the fabric.
+type Status struct {
+	*store.Status
+	Nodes  []NodeState `json:"nodes,omitempty"`
+	Fabric []string    `json:"fabric,omitempty"` // which transports run and why
+}
+
+// NodeState is what the gateway knows of a node.
+type NodeState struct {
+	Name    string    `json:"name"`
+	Address string    `json:"address"`
+	Domain  string    `json:"domain,omitempty"`
+	State   string    `json:"state"` // "up" or "away"
+	Error   string    `json:"error,omitempty"`
+	Since   time.Time `json:"since"` // when State was entered
+	Targets int       `json:"targets"`
+	Refused []string  `json:"refused,omitempty"` // targets that are not taken, and why
+}
+
+func (g *Gateway) adminOps() map[string]adminsock.Op {
+	return map[string]adminsock.Op{
+		"status": func(ctx context.Context, _ adminsock.Args, _ store.Report) (any, error) { return g.Status(ctx) },
+		"usage":  func(ctx context.Context, _ adminsock.Args, r store.Report) (any, error) { return g.store.Usage(ctx, r) },
+		"scrub": func(ctx context.Context, a adminsock.Args, r store.Report) (any, error) {
+			return g.store.Scrub(ctx, store.ScrubOptions{BytesPerSecond: a.Rate}, r)
+		},
+		"repair": func(ctx context.Context, a adminsock.Args, r store.Report) (any, error) {
+			problems := g.nodes.restore(ctx)
+			res, err := g.store.Repair(ctx, store.RepairOptions{BytesPerSecond: a.Rate}, r)
+			if err == nil {
+				res.Problems = append(problems, res.Problems...)
+			}
+			return res, err
+		},
+		"check": func(ctx context.Context, a adminsock.Args, r store.Report) (any, error) {
+			return g.store.Check(ctx, store.CheckOptions{Deep: a.Deep}, r)
+		},
+		"snapshot": func(ctx context.Context, _ adminsock.Args, _ store.Report) (any, error) {
+			return struct{}{}, g.store.Snapshot(ctx)
+		},
+	}
+}
+
+// Status of the store, its nodes and the fabric.
+func (g *Gateway) Status(ctx context.Context) (*Status, error) {
+	st, err := g.store.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s := &Status{Status: st}
+	for _, l := range g.nodes.links {
+		if state, _ := l.snapshot(); l.cfg.Name != "" {
+			s.Nodes = append(s.Nodes, state)
+		}
+	}
+	if f := g.parts.Describe; f != nil {
+		s.Fabric = f()
+	}
+	return s, nil
+}
+
+// status is the state of all targets as their nodes told last.
+func (ns *nodes) status(context.Context) ([]node.TargetStatus, error) {
+	var all []node.TargetStatus
+	for _, l := range ns.links {
+		_, list := l.snapshot()
+		all = append(all, list...)
+	}
+	return all, nil
+}

@@ -1,0 +1,72 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/weftstore/weft/cmd/weft/internal/settings"
+)
+
+// Config is what an operator may set of a gateway. The TOML names are those of the flags.
+type Config struct {
+	Address string         `toml:"address"`
+	Memory  settings.Bytes `toml:"memory"`
+	State   string         `toml:"state"`
+	Domains []string       `toml:"domain"`
+	Region  string         `toml:"region"`
+	TLSCert string         `toml:"tls-cert"`
+	TLSKey  string         `toml:"tls-key"`
+
+	// SnapshotEvery is how often the metadata is copied to the targets while it
+	// changes.
+	SnapshotEvery settings.Duration `toml:"snapshot-every"`
+	// ScrubEvery is how often every chunk is read and verified; 0 is never.
+	ScrubEvery settings.Duration `toml:"scrub-every"`
+
+	// AccessKey and SecretKey are the root credentials; both "" means those in
+	// the state directory, generated at first start. Never in the file.
+	AccessKey string `toml:"-"`
+	SecretKey string `toml:"-"`
+}
+
+// MinMemory is the smallest memory with which 64 uploads make progress at ec:10+2.
+const MinMemory = 64 << 20
+
+// DefaultConfig serves on loopback with 1 GiB of registered memory.
+func DefaultConfig() Config {
+	return Config{
+		Address:       "127.0.0.1:9000",
+		Memory:        1 << 30,
+		State:         settings.DefaultState(),
+		Region:        "us-east-1",
+		SnapshotEvery: settings.Duration(10 * time.Minute),
+		ScrubEvery:    settings.Duration(14 * 24 * time.Hour),
+	}
+}
+
+// Validate reports every problem at once.
+func (c *Config) Validate() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if _, _, err := net.SplitHostPort(c.Address); err != nil {
+		bad("--address %q: want HOST:PORT: %w", c.Address, err)
+	}
+	if c.Memory < MinMemory {
+		bad("--memory %s: at least %s is needed", c.Memory, settings.Bytes(MinMemory))
+	}
+	if c.State == "" {
+		bad("--state: name a directory for metadata and credentials")
+	}
+	if (c.AccessKey == "") != (c.SecretKey == "") {
+		bad("set both WEFT_ROOT_ACCESS_KEY and WEFT_ROOT_SECRET_KEY, or neither")
+	}
+	if c.AccessKey != "" && (len(c.AccessKey) < 3 || len(c.SecretKey) < 8) {
+		bad("WEFT_ROOT_ACCESS_KEY needs at least 3 characters and WEFT_ROOT_SECRET_KEY at least 8")
+	}
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		bad("--tls-cert and --tls-key go together")
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,90 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"path/filepath"
+
+	"github.com/weftstore/weft/s3api"
+	"github.com/weftstore/weft/s3api/sigv4"
+)
+
+// s3Server is the S3 front end.
+func (g *Gateway) s3Server() (*http.Server, error) {
+	h, err := s3api.New(s3api.Config{
+		Auth:    &sigv4.Verifier{Region: g.cfg.Region, Lookup: g.lookup},
+		Buckets: g.parts.Meta.DB, Versions: g.parts.Meta.DB, Listings: g.parts.Meta.DB, Uploads: g.parts.Meta.DB,
+		Objects: s3api.FromStore(g.store),
+		Region:  g.cfg.Region,
+		Domains: g.cfg.Domains,
+		Ready:   g.store.Ready,
+		Logger:  g.log,
+		Events: s3api.Events{Access: func(a s3api.Access) {
+			if a.Status >= http.StatusInternalServerError && a.Status != http.StatusNotImplemented && a.Err != nil {
+				g.log.Error("request failed", "id", a.RequestID, "op", a.Operation, "bucket", a.Bucket, "key", a.Key,
+					"status", a.Status, "code", a.Code, "err", a.Err)
+			}
+		}},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s3api.NewServer(h), nil
+}
+
+func (g *Gateway) lookup(_ context.Context, accessKey string) (string, bool) {
+	return g.creds.secret, accessKey == g.creds.access
+}
+
+// Describe tells the operator where the server is, what it survives and what to
+// try. The secret key is not in it.
+func (g *Gateway) Describe(w io.Writer) {
+	scheme := "http"
+	if g.cfg.TLSCert != "" {
+		scheme = "https"
+	}
+	url := scheme + "://" + g.Addr()
+	if host, port, err := net.SplitHostPort(g.Addr()); err == nil && net.ParseIP(host).IsUnspecified() {
+		url = scheme + "://" + net.JoinHostPort("127.0.0.1", port)
+	}
+	fmt.Fprintf(w, "Weft serves S3 at %s from %s\n", url, g.where())
+	switch n := g.parts.Layout.M; {
+	case n == 0:
+		fmt.Fprintf(w, "Layout %s: NO REDUNDANCY. The loss of any target loses objects, unless the\nfile system beneath protects them. With 4 directories or more, any 2 may be lost.\n", g.parts.Layout)
+	case n == 1:
+		fmt.Fprintf(w, "Layout %s: survives the loss of any one target\n", g.parts.Layout)
+	default:
+		fmt.Fprintf(w, "Layout %s: survives the loss of any %d targets\n", g.parts.Layout, n)
+	}
+	if f := g.parts.Describe; f != nil {
+		fmt.Fprintln(w, "Fabric:")
+		for _, line := range f() {
+			fmt.Fprintln(w, " ", line)
+		}
+	}
+	fmt.Fprintf(w, "State in %s\n\nTry:\n", g.cfg.State)
+	if g.creds.file != "" {
+		fmt.Fprintf(w, "  export AWS_SHARED_CREDENTIALS_FILE=%s AWS_DEFAULT_REGION=%s\n", filepath.Clean(g.creds.file), g.cfg.Region)
+	} else {
+		fmt.Fprintf(w, "  export AWS_ACCESS_KEY_ID=$%s AWS_SECRET_ACCESS_KEY=$%s AWS_DEFAULT_REGION=%s\n", "WEFT_ROOT_ACCESS_KEY", "WEFT_ROOT_SECRET_KEY", g.cfg.Region)
+	}
+	fmt.Fprintf(w, "  aws --endpoint-url %s s3 mb s3://demo\n  aws --endpoint-url %s s3 cp FILE s3://demo/\n  weft admin status --state %s\n", url, url, g.cfg.State)
+}
+
+// where counts targets and nodes.
+func (g *Gateway) where() string {
+	targets, up := 0, 0
+	for _, l := range g.nodes.links {
+		targets += l.cfg.Targets
+		if state, _ := l.snapshot(); state.Error == "" {
+			up++
+		}
+	}
+	if len(g.nodes.links) == 1 && g.nodes.links[0].cfg.Name == "" {
+		return fmt.Sprintf("%d targets", targets)
+	}
+	return fmt.Sprintf("%d targets on %d nodes, %d of them connected", targets, len(g.nodes.links), up)
+}
