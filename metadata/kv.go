@@ -6,10 +6,11 @@ import "context"
 // from an engine. Keys and values are byte strings; keys are at most MaxKVKey
 // bytes, values at most MaxKVValue.
 //
-// Implementations: boltkv (one machine). One conformance suite, package kvtest,
+// Implementations: boltkv (one machine), etcdkv (many). One conformance suite, package kvtest,
 // is run by each. Safe for concurrent use.
 type KV interface {
-	// View runs fn on a consistent snapshot.
+	// View runs fn on a consistent snapshot. fn may be run more than once before
+	// anything was scanned; what the last run returns counts.
 	View(ctx context.Context, fn func(Reader) error) error
 	// Update runs fn and commits what it wrote, atomically and durably, when fn
 	// returns nil; nothing happens when it returns an error, which Update returns

@@ -1,0 +1,233 @@
+package etcdkv
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	"go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/weftstore/weft/metadata"
+)
+
+// ErrUnknown: etcd did not tell whether a commit happened. It may have, or may yet.
+var ErrUnknown = errors.New("outcome of a metadata commit is unknown; check the etcd cluster")
+
+// ErrSnapshotGone: etcd compacted the revision that a View was reading. Try again;
+// if that does not help, let etcd keep more history (--auto-compaction-retention).
+var ErrSnapshotGone = errors.New("etcd compacted the snapshot while it was being read; try again")
+
+// Bounds of a message. etcd's own limit on requests is lower unless it is raised.
+const (
+	maxSend = 64 << 20
+	maxRecv = 64 << 20
+)
+
+// DB implements metadata.KV. Safe for concurrent use.
+type DB struct {
+	client  *clientv3.Client
+	data    string // prefix of pairs
+	dataEnd string // first key past them
+	timeout time.Duration
+	resolve time.Duration
+	recent  recent
+	markers markers
+	closed  atomic.Bool
+	stats   struct{ requests, conflicts, reruns, resolved atomic.Uint64 }
+}
+
+// Stats counts since Open.
+type Stats struct {
+	Requests  uint64 // to etcd, by this package
+	Conflicts uint64 // commits that another transaction forestalled, or a wrong guess
+	Reruns    uint64 // functions run again because a guess was wrong
+	Resolved  uint64 // commits whose answer was lost and whose outcome was found out
+}
+
+var _ metadata.KV = (*DB)(nil)
+
+// Open connects and reads once, so that it fails when the cluster, the certificates
+// or the password are wrong. ctx bounds Open only.
+func Open(ctx context.Context, cfg Config) (*DB, error) {
+	d, err := open(ctx, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("etcdkv: open: %w", err)
+	}
+	return d, nil
+}
+
+func open(ctx context.Context, cfg Config) (*DB, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	conf, err := cfg.tls()
+	if err != nil {
+		return nil, err
+	}
+	password, err := cfg.password()
+	if err != nil {
+		return nil, err
+	}
+	scheme := "http://"
+	if conf != nil {
+		scheme = "https://"
+	}
+	endpoints := make([]string, len(cfg.Endpoints))
+	for i, e := range cfg.Endpoints {
+		endpoints[i] = scheme + e
+	}
+	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	client, err := clientv3.New(clientv3.Config{
+		Endpoints:            endpoints,
+		TLS:                  conf,
+		Username:             cfg.Username,
+		Password:             password,
+		Context:              life,
+		DialTimeout:          orDefault(cfg.DialTimeout, 5*time.Second),
+		DialKeepAliveTime:    10 * time.Second,
+		DialKeepAliveTimeout: 5 * time.Second,
+		MaxCallSendMsgSize:   maxSend,
+		MaxCallRecvMsgSize:   maxRecv,
+		Logger:               zap.NewNop(),
+	})
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	d := &DB{
+		client:  client,
+		data:    cfg.Prefix + "k",
+		dataEnd: cfg.Prefix + "l",
+		timeout: orDefault(cfg.RequestTimeout, 5*time.Second),
+		resolve: orDefault(cfg.ResolveTimeout, 30*time.Second),
+	}
+	d.markers.init(life, cancel, client, cfg.Prefix+"m", d.timeout)
+	rctx, stop := context.WithTimeout(ctx, orDefault(cfg.DialTimeout, 5*time.Second))
+	defer stop()
+	if _, err := client.Get(rctx, d.data); err != nil {
+		d.Close()
+		return nil, fmt.Errorf("no answer from etcd at %v: %w", cfg.Endpoints, err)
+	}
+	return d, nil
+}
+
+// Client is the connection below, for leases and elections. It is closed by Close.
+// Keys that begin with prefix "k" or "m" are this package's.
+func (d *DB) Client() *clientv3.Client { return d.client }
+
+// Stats tells what was counted.
+func (d *DB) Stats() Stats {
+	return Stats{
+		Requests: d.stats.requests.Load() + d.markers.requests.Load(), Conflicts: d.stats.conflicts.Load(),
+		Reruns: d.stats.reruns.Load(), Resolved: d.stats.resolved.Load(),
+	}
+}
+
+// Close ends all that is under way with an error. It may be repeated.
+func (d *DB) Close() error {
+	if d.closed.Swap(true) {
+		return nil
+	}
+	d.markers.close()
+	return d.client.Close()
+}
+
+// begin refuses new work.
+func (d *DB) begin(ctx context.Context) error {
+	if d.closed.Load() {
+		return metadata.ErrClosed
+	}
+	return ctx.Err()
+}
+
+// do sends one request. A read may be sent again by the client; a write is not.
+func (d *DB) do(ctx context.Context, op clientv3.Op) (clientv3.OpResponse, error) {
+	d.stats.requests.Add(1)
+	rctx, cancel := context.WithTimeout(ctx, d.timeout)
+	defer cancel()
+	resp, err := d.client.Do(rctx, op)
+	if err != nil && ctx.Err() != nil {
+		err = ctx.Err()
+	}
+	return resp, err
+}
+
+// explain makes of etcd's error one that says what to do.
+func (d *DB) explain(op string, err error) error {
+	switch {
+	case d.closed.Load():
+		return metadata.ErrClosed
+	case errors.Is(err, rpctypes.ErrCompacted):
+		return ErrSnapshotGone
+	case errors.Is(err, rpctypes.ErrRequestTooLarge), errors.Is(err, rpctypes.ErrTooManyOps):
+		err = fmt.Errorf("%w: %w; start etcd with higher --max-request-bytes and --max-txn-ops", metadata.ErrTooLarge, err)
+	case errors.Is(err, rpctypes.ErrNoSpace):
+		err = fmt.Errorf("%w: compact and defragment etcd or raise --quota-backend-bytes, then disarm the alarm", err)
+	}
+	return fmt.Errorf("etcdkv: %s: %w", op, err)
+}
+
+// code is the gRPC status of a client's error.
+func code(err error) codes.Code {
+	var e rpctypes.EtcdError
+	if errors.As(err, &e) {
+		return e.Code()
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return codes.DeadlineExceeded
+	}
+	return status.Code(err)
+}
+
+// recent keeps small values that were read lately, for guesses. Its bound is in
+// pairs; which goes when it is full is left to chance.
+type recent struct {
+	mu sync.Mutex
+	m  map[string]entry
+}
+
+const (
+	recentPairs = 4096
+	recentValue = 1 << 10
+)
+
+func (r *recent) get(key []byte) (entry, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e, ok := r.m[string(key)]
+	return e, ok
+}
+
+func (r *recent) put(key string, e entry) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if e.mod == 0 || len(e.value) > recentValue {
+		delete(r.m, key)
+		return
+	}
+	if old, ok := r.m[key]; ok && old.mod >= e.mod {
+		return
+	} else if !ok && len(r.m) >= recentPairs {
+		for k := range r.m {
+			delete(r.m, k)
+			break
+		}
+	}
+	if r.m == nil {
+		r.m = map[string]entry{}
+	}
+	r.m[key] = e
+}
+
+func (r *recent) drop(key []byte) {
+	r.mu.Lock()
+	delete(r.m, string(key))
+	r.mu.Unlock()
+}

@@ -1,0 +1,269 @@
+package etcdkv
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	"go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc/codes"
+
+	"github.com/weftstore/weft/metadata"
+	"github.com/weftstore/weft/metadata/internal/overlay"
+)
+
+const (
+	guessRuns  = 3  // runs of one transaction that may guess
+	maxGuesses = 4  // guesses of absence that a commit may carry
+	takeAlong  = 64 // keys that a refused commit reads again
+	maxBackoff = 200 * time.Millisecond
+)
+
+// View implements metadata.KV. fn may be run more than once.
+func (d *DB) View(ctx context.Context, fn func(metadata.Reader) error) error {
+	if err := d.begin(ctx); err != nil {
+		return err
+	}
+	a := d.attempt(ctx, false)
+	for run := 0; ; run++ {
+		a.guess = run < guessRuns
+		err := fn(a)
+		if a.err != nil {
+			return a.err
+		}
+		serr := a.settle()
+		if serr == nil {
+			return err
+		}
+		if !a.wrong {
+			return serr
+		}
+		d.stats.reruns.Add(1)
+		a.reset()
+	}
+}
+
+// Update implements metadata.KV.
+func (d *DB) Update(ctx context.Context, fn func(metadata.Txn) error) error {
+	if err := d.begin(ctx); err != nil {
+		return err
+	}
+	a := d.attempt(ctx, true)
+	var buf overlay.Buffer
+	conflicts := 0
+	for run := 0; ; run++ {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		buf.Reset()
+		a.guess = run < guessRuns
+		err := fn(&overlay.Txn{Base: a, Buf: &buf})
+		if errors.Is(a.err, ErrSnapshotGone) {
+			a.restart()
+			continue
+		}
+		if a.err != nil {
+			return a.err
+		}
+		if err != nil || buf.Len() == 0 || a.wrong || a.absent > maxGuesses {
+			serr := a.settle()
+			if a.wrong {
+				d.stats.reruns.Add(1)
+				a.reset()
+				continue
+			}
+			if errors.Is(serr, ErrSnapshotGone) {
+				a.restart()
+				continue
+			}
+			if serr != nil {
+				return serr
+			}
+			if err != nil || buf.Len() == 0 {
+				return err
+			}
+		}
+		done, err := d.commit(ctx, a, &buf)
+		if done || err != nil {
+			return err
+		}
+		d.stats.conflicts.Add(1)
+		a.reset()
+		if conflicts++; conflicts > 1 {
+			if err := backoff(ctx, conflicts); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// backoff waits for a random time that grows with try.
+func backoff(ctx context.Context, try int) error {
+	limit := min(time.Millisecond<<min(try, 10), maxBackoff)
+	t := time.NewTimer(rand.N(limit))
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// commit reports whether it was done. Not done without an error means that the
+// function is to be run again; a then knows no more than is true.
+func (d *DB) commit(ctx context.Context, a *attempt, buf *overlay.Buffer) (done bool, err error) {
+	mk, err := d.markers.get(ctx)
+	if err != nil {
+		if ctx.Err() != nil {
+			return false, ctx.Err()
+		}
+		return false, d.explain("make marker", err)
+	}
+	op, keys, err := d.commitOp(a, buf, mk)
+	if err != nil {
+		d.markers.put(mk)
+		return false, err
+	}
+	_ = buf.Each(func(key, _ []byte) error { d.recent.drop(key); return nil })
+	// From here on the outcome is waited for.
+	held := context.WithoutCancel(ctx)
+	resp, err := d.do(held, op)
+	switch {
+	case err == nil && resp.Txn().Succeeded:
+		mk.mod = resp.Txn().Header.Revision
+		d.markers.put(mk)
+		return true, nil
+	case err == nil:
+		d.refused(a, mk, keys, resp.Txn())
+		return false, nil
+	case errors.Is(err, rpctypes.ErrFutureRev):
+		d.markers.put(mk)
+		for k := range a.read {
+			d.recent.drop([]byte(k))
+		}
+		a.restart()
+		return false, nil
+	}
+	a.restart()
+	return d.outcome(ctx, mk, err)
+}
+
+// outcome finds out what became of a commit that returned err.
+func (d *DB) outcome(ctx context.Context, mk *marker, err error) (done bool, _ error) {
+	done, rerr := d.settleMarker(context.WithoutCancel(ctx), mk)
+	if rerr != nil {
+		return false, fmt.Errorf("etcdkv: commit: %w: %w; then: %w", ErrUnknown, err, rerr)
+	}
+	d.stats.resolved.Add(1)
+	if done {
+		return true, nil
+	}
+	if ctx.Err() != nil {
+		return false, ctx.Err()
+	}
+	switch code(err) {
+	case codes.InvalidArgument, codes.PermissionDenied, codes.Unauthenticated, codes.ResourceExhausted,
+		codes.FailedPrecondition, codes.Unimplemented, codes.OutOfRange:
+		return false, d.explain("commit", err)
+	}
+	if d.closed.Load() {
+		return false, metadata.ErrClosed
+	}
+	return false, nil
+}
+
+// commitOp makes the transaction, and tells which keys its failure reads again.
+func (d *DB) commitOp(a *attempt, buf *overlay.Buffer, mk *marker) (clientv3.Op, []string, error) {
+	cmps := make([]clientv3.Cmp, 0, len(a.read)+len(a.spans)+1)
+	cmps = append(cmps, clientv3.Compare(clientv3.ModRevision(mk.key), "=", mk.mod))
+	for k, mod := range a.read {
+		cmps = append(cmps, clientv3.Compare(clientv3.ModRevision(d.data+k), "=", mod))
+	}
+	for _, s := range a.spans {
+		cmps = append(cmps, clientv3.Compare(clientv3.ModRevision(s.from).WithRange(s.to), "<", a.rev+1))
+	}
+	writes := []clientv3.Op{clientv3.OpPut(mk.key, "", clientv3.WithLease(mk.lease))}
+	_ = buf.Each(func(key, value []byte) error {
+		if value == nil {
+			writes = append(writes, clientv3.OpDelete(d.data+string(key)))
+		} else {
+			writes = append(writes, clientv3.OpPut(d.data+string(key), string(value)))
+		}
+		return nil
+	})
+	again := []clientv3.Op{clientv3.OpGet(mk.key)}
+	if len(cmps) <= flat && len(writes) <= flat {
+		var keys []string
+		if len(a.read) <= takeAlong && len(a.spans) == 0 {
+			for k := range a.read {
+				keys = append(keys, k)
+				again = append(again, clientv3.OpGet(d.data+k))
+			}
+		}
+		return clientv3.OpTxn(cmps, writes, again), keys, nil
+	}
+	ops := append(guards(cmps[1:], mk.key), writes...)
+	if len(ops) > fan*fan*fan {
+		return clientv3.Op{}, nil, fmt.Errorf("etcdkv: transaction of %d reads and %d writes: %w", len(a.read), len(writes), metadata.ErrTooLarge)
+	}
+	return clientv3.OpTxn(cmps[:1], nest(ops, fan), again), nil, nil
+}
+
+// refused takes what a commit read when its comparisons failed as the next snapshot.
+func (d *DB) refused(a *attempt, mk *marker, keys []string, resp *clientv3.TxnResponse) {
+	got := ranges(nil, resp.Responses)
+	if len(got[0].Kvs) > 0 {
+		d.markers.put(mk) // otherwise its lease ended
+	}
+	for k := range a.read {
+		d.recent.drop([]byte(k))
+	}
+	a.restart()
+	if len(keys) == 0 {
+		return
+	}
+	a.rev = resp.Header.Revision
+	list := make([]*clientv3.GetResponse, 0, len(keys))
+	for _, r := range got[1:] {
+		list = append(list, (*clientv3.GetResponse)(r))
+	}
+	_ = a.learn(keys, list)
+}
+
+// settleMarker makes sure that a commit under mk has happened or cannot any more,
+// and reports which.
+func (d *DB) settleMarker(ctx context.Context, mk *marker) (committed bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, d.resolve)
+	defer cancel()
+	op := clientv3.OpTxn(
+		[]clientv3.Cmp{clientv3.Compare(clientv3.ModRevision(mk.key), "=", mk.mod)},
+		[]clientv3.Op{clientv3.OpDelete(mk.key)},
+		[]clientv3.Op{clientv3.OpGet(mk.key)})
+	for try := 1; ; try++ {
+		resp, err := d.do(ctx, op)
+		if err == nil {
+			if resp.Txn().Succeeded {
+				return false, nil
+			}
+			if len(resp.Txn().Responses[0].GetResponseRange().Kvs) > 0 {
+				d.dropMarker(ctx, mk)
+				return true, nil
+			}
+			// Gone: an earlier try deleted it and its answer was lost.
+			if !d.markers.held(mk) {
+				return false, errors.New("the lease of the marker ended")
+			}
+			return false, nil
+		}
+		if d.closed.Load() || backoff(ctx, try) != nil {
+			return false, err
+		}
+	}
+}
+
+// dropMarker deletes a marker that is not used again, as good as it can.
+func (d *DB) dropMarker(ctx context.Context, mk *marker) { _, _ = d.do(ctx, clientv3.OpDelete(mk.key)) }
