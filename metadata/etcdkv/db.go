@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -166,7 +167,8 @@ func (d *DB) explain(op string, err error) error {
 		return metadata.ErrClosed
 	case errors.Is(err, rpctypes.ErrCompacted):
 		return ErrSnapshotGone
-	case errors.Is(err, rpctypes.ErrRequestTooLarge), errors.Is(err, rpctypes.ErrTooManyOps):
+	case errors.Is(err, rpctypes.ErrRequestTooLarge), errors.Is(err, rpctypes.ErrTooManyOps),
+		code(err) == codes.ResourceExhausted && strings.Contains(err.Error(), "larger than max"): // gRPC's own limit
 		err = fmt.Errorf("%w: %w; start etcd with higher --max-request-bytes and --max-txn-ops", metadata.ErrTooLarge, err)
 	case errors.Is(err, rpctypes.ErrNoSpace):
 		err = fmt.Errorf("%w: compact and defragment etcd or raise --quota-backend-bytes, then disarm the alarm", err)

@@ -165,6 +165,9 @@ func (d *DB) outcome(ctx context.Context, mk *marker, err error) (done bool, _ e
 	if ctx.Err() != nil {
 		return false, ctx.Err()
 	}
+	if errors.Is(err, rpctypes.ErrTooManyRequests) {
+		return false, nil // the next run waits
+	}
 	switch code(err) {
 	case codes.InvalidArgument, codes.PermissionDenied, codes.Unauthenticated, codes.ResourceExhausted,
 		codes.FailedPrecondition, codes.Unimplemented, codes.OutOfRange:

@@ -1,0 +1,93 @@
+// Package etcdtest starts etcd for tests: one process on free loopback ports, with its
+// data in a temporary directory and its default limits.
+//
+// Safe for concurrent use but for Kill and Restart. Errors end the test.
+package etcdtest
+
+import (
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// Server is an etcd process that a test started.
+type Server struct {
+	Addr string // host:port of clients
+
+	t    testing.TB
+	args []string
+	cmd  *exec.Cmd
+	log  string
+}
+
+func freePort(t testing.TB) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// Start runs one etcd until the test ends; scheme is http or https, extra are further
+// flags. Without the program the test is skipped, or fails where CI is set.
+func Start(t testing.TB, scheme string, extra ...string) *Server {
+	t.Helper()
+	path, err := exec.LookPath("etcd")
+	if err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal("no etcd; install it with: scripts/tools etcd")
+		}
+		t.Skip("no etcd; install it with: scripts/tools etcd")
+	}
+	dir := t.TempDir()
+	s := &Server{t: t, Addr: freePort(t), log: filepath.Join(dir, "log")}
+	url := scheme + "://" + s.Addr
+	peer := "http://" + freePort(t)
+	s.args = append([]string{path, "--name", "a", "--data-dir", filepath.Join(dir, "data"),
+		"--listen-client-urls", url, "--advertise-client-urls", url,
+		"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", "a=" + peer}, extra...)
+	s.Restart()
+	t.Cleanup(s.Kill)
+	return s
+}
+
+// Restart starts the process again after Kill, on the same data, and returns when it
+// takes connections.
+func (s *Server) Restart() {
+	log, err := os.OpenFile(s.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer log.Close()
+	s.cmd = exec.Command(s.args[0], s.args[1:]...)
+	s.cmd.Stdout, s.cmd.Stderr = log, log
+	if err := s.cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	deadline := time.Now().Add(time.Minute)
+	for {
+		c, err := net.Dial("tcp", s.Addr)
+		if err == nil {
+			c.Close()
+			return
+		}
+		if time.Now().After(deadline) {
+			out, _ := os.ReadFile(s.log)
+			s.t.Fatalf("etcd does not answer: %v\n%s", err, out)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// Kill ends the process at once.
+func (s *Server) Kill() {
+	if s.cmd != nil {
+		_ = s.cmd.Process.Kill()
+		_ = s.cmd.Wait()
+		s.cmd = nil
+	}
+}
