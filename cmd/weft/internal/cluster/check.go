@@ -1,0 +1,168 @@
+package cluster
+
+import (
+	"net"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/weftstore/weft/erasure"
+)
+
+var (
+	nameForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
+	hostForm = regexp.MustCompile(`^[A-Za-z0-9._:%-]{1,253}$`)
+)
+
+// check turns what is written into what is meant.
+func (d *document) check(p *problems) *File {
+	f := &File{SecretFile: d.SecretFile, Fabric: d.Fabric}
+	var ok bool
+	if f.Deployment, ok = parseDeployment(d.Deployment); !ok {
+		p.add("deployment: want the 32 hexadecimal digits that `weft cluster init` made")
+	}
+	if d.SecretFile == "" {
+		p.add("secret-file: name the file with the cluster's secret")
+	}
+	switch d.Fabric.Transport {
+	case "auto", "verbs", "tcp":
+	default:
+		p.add("fabric.transport %q: want auto, verbs or tcp", d.Fabric.Transport)
+	}
+	if d.Fabric.Lanes < 1 || d.Fabric.Lanes > maxLanes {
+		p.add("fabric.lanes %d: want 1 to %d", d.Fabric.Lanes, maxLanes)
+	}
+	for i := range d.Nodes {
+		d.Nodes[i].expand(f, p)
+	}
+	if len(d.Nodes) == 0 {
+		p.add("no [[node]]: name at least one storage node")
+	}
+	f.checkNodes(p)
+	f.checkLayout(d.Layout, p)
+	return f
+}
+
+// expand adds the nodes that an entry stands for.
+func (d *nodeDocument) expand(f *File, p *problems) {
+	names, err := expand(d.Name)
+	if err != nil {
+		p.add("node %q: %w", d.Name, err)
+		return
+	}
+	if len(f.Nodes)+len(names) > maxNodes {
+		p.add("more than %d nodes", maxNodes)
+		return
+	}
+	if len(d.Address) == 0 {
+		d.Address = []string{d.Name}
+	}
+	if len(d.Address) > maxAddresses {
+		p.add("node %q: more than %d addresses", d.Name, maxAddresses)
+		return
+	}
+	nodes := make([]Node, len(names))
+	for i, name := range names {
+		nodes[i] = Node{Name: name, Domain: d.Domain, Targets: d.Targets}
+		if d.Domain == "" {
+			nodes[i].Domain = name
+		}
+	}
+	for _, a := range d.Address {
+		list, err := expand(a)
+		if err == nil && len(list) == 1 && len(names) > 1 {
+			p.add("node %q: address %q is the same for %d nodes", d.Name, a, len(names))
+			continue
+		}
+		if err != nil || len(list) != len(names) {
+			p.add("node %q: address %q does not give one for each of %d nodes", d.Name, a, len(names))
+			continue
+		}
+		for i := range nodes {
+			addr, ok := hostPort(list[i])
+			if !ok {
+				p.add("node %q: address %q: want HOST or HOST:PORT", names[i], list[i])
+				break
+			}
+			nodes[i].Addresses = append(nodes[i].Addresses, addr)
+		}
+	}
+	d.checkTargets(p)
+	f.Nodes = append(f.Nodes, nodes...)
+}
+
+func (d *nodeDocument) checkTargets(p *problems) {
+	if n := len(d.Targets); n == 0 || n > maxPerNode {
+		p.add("node %q: %d targets: want 1 to %d directories", d.Name, n, maxPerNode)
+	}
+	seen := map[string]bool{}
+	for i, t := range d.Targets {
+		if !filepath.IsAbs(t) || len(t) > maxPath || strings.ContainsFunc(t, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+			p.add("node %q: target %q: want the absolute path of a directory", d.Name, t)
+			continue
+		}
+		t = filepath.Clean(t)
+		if seen[t] {
+			p.add("node %q: target %q is named twice", d.Name, t)
+		}
+		seen[t] = true
+		d.Targets[i] = t
+	}
+}
+
+// checkNodes looks for what two nodes share.
+func (f *File) checkNodes(p *problems) {
+	names, addresses := map[string]bool{}, map[string]string{}
+	for i := range f.Nodes {
+		n := &f.Nodes[i]
+		if !nameForm.MatchString(n.Name) {
+			p.add("node %q: want a name of letters, digits, '.', '_' and '-', at most 63", n.Name)
+		}
+		if !nameForm.MatchString(n.Domain) {
+			p.add("node %q: domain %q: want letters, digits, '.', '_' and '-', at most 63", n.Name, n.Domain)
+		}
+		if names[n.Name] {
+			p.add("node %q is there twice", n.Name)
+		}
+		names[n.Name] = true
+		for _, a := range n.Addresses {
+			if other, ok := addresses[a]; ok {
+				p.add("address %s is that of node %q and of node %q", a, other, n.Name)
+			}
+			addresses[a] = n.Name
+		}
+	}
+	if n := f.Targets(); n > maxTargets {
+		p.add("%d targets: at most %d are possible", n, maxTargets)
+	}
+}
+
+func (f *File) checkLayout(s string, p *problems) {
+	n := f.Targets()
+	if s == "" {
+		f.Layout = erasure.Default(max(n, 1))
+		return
+	}
+	l, err := erasure.ParseLayout(s)
+	if err != nil {
+		p.add("layout: %w", err)
+		return
+	}
+	if f.Layout = l; l.Shards() > n {
+		p.add("layout %s needs %d targets and there are %d", l, l.Shards(), n)
+	}
+}
+
+// hostPort adds the default port to an address without one.
+func hostPort(s string) (string, bool) {
+	host, port, err := net.SplitHostPort(s)
+	if err != nil {
+		host, port = strings.TrimSuffix(strings.TrimPrefix(s, "["), "]"), DefaultPort
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil || n == 0 || !hostForm.MatchString(host) {
+		return "", false
+	}
+	return net.JoinHostPort(host, port), true
+}

@@ -1,0 +1,116 @@
+package cluster
+
+import (
+	"bytes"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/template"
+
+	"github.com/weftstore/weft/cmd/weft/internal/statedir"
+)
+
+// Spec is a [[node]] entry to write.
+type Spec struct {
+	Name    string
+	Address []string
+	Domain  string
+	Targets []string
+}
+
+// ParseSpec reads NAME[@DOMAIN][=ADDRESS[,ADDRESS...]]=DIR[,DIR...], in which NAME and
+// ADDRESS may have a range.
+func ParseSpec(s string) (Spec, error) {
+	fields := strings.Split(s, "=")
+	if len(fields) < 2 || len(fields) > 3 || fields[0] == "" {
+		return Spec{}, fmt.Errorf("node %q: want NAME=DIR[,DIR...] or NAME=ADDRESS[,ADDRESS...]=DIR[,DIR...]", s)
+	}
+	var spec Spec
+	spec.Name, spec.Domain, _ = strings.Cut(fields[0], "@")
+	if len(fields) == 3 {
+		spec.Address = strings.Split(fields[1], ",")
+	}
+	spec.Targets = strings.Split(fields[len(fields)-1], ",")
+	return spec, nil
+}
+
+var fileTemplate = template.Must(template.New("cluster").Parse(`# A Weft cluster. Copy this file and {{.Secret}} to every host that runs
+# "weft node" or "weft gateway"; check changes with "weft cluster check".
+
+# Which store this is. Never change it: targets of another one are refused.
+deployment = "{{.Deployment}}"
+
+# How new objects are protected: ec:K+M, replica:N or stripe:K. M shards of an object
+# may be lost. No failure domain holds more than M of them as long as there are
+# enough domains. Default: by the number of targets.
+{{if .Layout}}layout = "{{.Layout}}"{{else}}# layout = "ec:4+2"{{end}}
+
+# Authenticates nodes and gateways to each other. Mode 0600.
+secret-file = "{{.Secret}}"
+
+[fabric]
+# auto: RDMA verbs where both ends have them, else TCP. verbs: nothing else. tcp.
+transport = "auto"
+# Encrypt what goes over TCP.
+tls = false
+# Connections from a gateway to a node.
+lanes = 2
+
+# Storage nodes. A range such as node[01-16] in name and address stands for as many
+# nodes. address: one for each rail, HOST or HOST:PORT; by default the name and port
+# 7400. domain: what fails as a whole, such as a rack; by default the node itself.
+# targets: directories, each a disk or a place on a parallel file system.
+{{range .Nodes}}
+[[node]]
+name = {{printf "%q" .Name}}
+{{if .Address}}address = [{{range $i, $a := .Address}}{{if $i}}, {{end}}{{printf "%q" $a}}{{end}}]
+{{end}}{{if .Domain}}domain = {{printf "%q" .Domain}}
+{{end}}targets = [{{range $i, $t := .Targets}}{{if $i}}, {{end}}{{printf "%q" $t}}{{end}}]
+{{end}}`))
+
+// Init writes a new cluster file and its secret beside it. It writes over nothing.
+func Init(path, layout string, nodes []Spec) (*File, error) {
+	if len(nodes) == 0 {
+		nodes = []Spec{{Name: "node[1-6]", Targets: []string{"/mnt/ost0", "/mnt/ost1"}}}
+	}
+	secret := strings.TrimSuffix(filepath.Base(path), filepath.Ext(path)) + ".secret"
+	id := statedir.RandomID()
+	var b bytes.Buffer
+	err := fileTemplate.Execute(&b, map[string]any{
+		"Deployment": hex.EncodeToString(id[:]), "Layout": layout, "Secret": secret, "Nodes": nodes,
+	})
+	if err != nil {
+		return nil, err
+	}
+	f, err := Parse(b.Bytes())
+	if err != nil {
+		return nil, err
+	}
+	f.Path, f.SecretFile = path, filepath.Join(filepath.Dir(path), secret)
+	if err := writeNew(f.SecretFile, newSecret(), 0o600); err != nil {
+		return nil, err
+	}
+	if err := writeNew(path, b.Bytes(), 0o644); err != nil {
+		_ = os.Remove(f.SecretFile) // made just now
+		return nil, err
+	}
+	return f, nil
+}
+
+// writeNew makes a file that must not be there yet.
+func writeNew(path string, data []byte, mode os.FileMode) error {
+	fd, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
+	if err != nil {
+		return err
+	}
+	_, err = fd.Write(data)
+	if err == nil {
+		err = fd.Sync()
+	}
+	if cerr := fd.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}
