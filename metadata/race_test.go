@@ -6,27 +6,45 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/weftstore/weft/metadata"
 	"github.com/weftstore/weft/metadata/boltkv"
+	"github.com/weftstore/weft/metadata/etcdkv"
+	"github.com/weftstore/weft/metadata/etcdkv/etcdtest"
 	"github.com/weftstore/weft/metadata/memkv"
 )
 
-func engines(t *testing.T) map[string]metadata.KV {
+// openEtcd skips the test where there is no etcd.
+func openEtcd(t *testing.T) metadata.KV {
+	s := etcdtest.Start(t, "http")
+	kv, err := etcdkv.Open(t.Context(), etcdkv.Config{Endpoints: []string{s.Addr}, Prefix: "/weft/", DialTimeout: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { kv.Close() })
+	return kv
+}
+
+func engines(t *testing.T) map[string]func(*testing.T) metadata.KV {
 	kv, err := boltkv.OpenWith(filepath.Join(t.TempDir(), "kv"), boltkv.Options{NoSync: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { kv.Close() })
-	return map[string]metadata.KV{"memkv": memkv.New(), "boltkv": kv}
+	return map[string]func(*testing.T) metadata.KV{
+		"memkv":  func(*testing.T) metadata.KV { return memkv.New() },
+		"boltkv": func(*testing.T) metadata.KV { return kv },
+		"etcdkv": openEtcd,
+	}
 }
 
 // TestConditionalPutRace: of 32 puts that want to be the first, and then of 32 that
 // want to replace the same version, one wins.
 func TestConditionalPutRace(t *testing.T) {
-	for name, kv := range engines(t) {
+	for name, open := range engines(t) {
 		t.Run(name, func(t *testing.T) {
-			db := newDB(t, kv)
+			db := newDB(t, open(t))
 			for round := range 20 {
 				cond := metadata.Condition{IfNoneMatch: []string{"*"}}
 				if round%2 == 1 {
@@ -69,9 +87,9 @@ func TestConditionalPutRace(t *testing.T) {
 // TestUploadRace: parts, an abort and a completion at once. Either the object is
 // there with the parts it was completed from, or all parts are garbage.
 func TestUploadRace(t *testing.T) {
-	for name, kv := range engines(t) {
+	for name, open := range engines(t) {
 		t.Run(name, func(t *testing.T) {
-			db := newDB(t, kv)
+			db := newDB(t, open(t))
 			for range 50 {
 				uploadRace(t, db)
 			}
