@@ -70,6 +70,10 @@ func (l *link) poll(ctx context.Context) {
 	call, cancel := context.WithTimeout(ctx, pollTimeout)
 	defer cancel()
 	list, err := l.ask(call)
+	var data map[node.TargetUUID]bool
+	if err == nil {
+		data, err = l.holdData(call, l.ns.unknown(list))
+	}
 	if ctx.Err() != nil {
 		return
 	}
@@ -77,7 +81,7 @@ func (l *link) poll(ctx context.Context) {
 	if err != nil {
 		list = nil
 	}
-	l.ns.apply(ctx, l, list)
+	l.ns.apply(ctx, l, list, data)
 }
 
 // ask connects if need be and makes sure that it is the right node. The connection
@@ -103,6 +107,19 @@ func (l *link) ask(ctx context.Context) ([]node.TargetStatus, error) {
 		return nil, fmt.Errorf("%s answers as node %q: correct the address in the cluster file", l.cfg.Address, id.Name)
 	}
 	return l.client().Status(ctx)
+}
+
+// holdData says which of the targets have chunks.
+func (l *link) holdData(ctx context.Context, ids []node.TargetUUID) (map[node.TargetUUID]bool, error) {
+	data := map[node.TargetUUID]bool{}
+	for _, id := range ids {
+		list, err := l.client().Target(id).List(ctx, nil, 1)
+		if err != nil {
+			return nil, err
+		}
+		data[id] = len(list) > 0
+	}
+	return data, nil
 }
 
 // note records the outcome of a poll and logs what changed.

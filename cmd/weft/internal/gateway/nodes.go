@@ -173,8 +173,9 @@ func (ns *nodes) set(c store.TargetConfig) {
 	}
 }
 
-// apply takes in what a node told: nothing of it is there when list is nil.
-func (ns *nodes) apply(ctx context.Context, l *link, list []node.TargetStatus) {
+// apply takes in what a node told: nothing of it is there when list is nil. data are
+// the targets that hold a store which the metadata does not know of.
+func (ns *nodes) apply(ctx context.Context, l *link, list []node.TargetStatus, data map[node.TargetUUID]bool) {
 	ns.mu.Lock()
 	defer ns.mu.Unlock()
 	refused := map[node.TargetUUID]error{}
@@ -184,7 +185,7 @@ func (ns *nodes) apply(ctx context.Context, l *link, list []node.TargetStatus) {
 		if !served(s.State) {
 			continue
 		}
-		if err := ns.take(ctx, l, s); err != nil {
+		if err := ns.take(ctx, l, s, data); err != nil {
 			refused[s.ID] = err
 			continue
 		}
@@ -203,7 +204,7 @@ func (ns *nodes) apply(ctx context.Context, l *link, list []node.TargetStatus) {
 func served(s node.State) bool { return s == node.Online || s == node.Full || s == node.Failing }
 
 // take enters a target that the node serves.
-func (ns *nodes) take(ctx context.Context, l *link, s *node.TargetStatus) error {
+func (ns *nodes) take(ctx context.Context, l *link, s *node.TargetStatus, data map[node.TargetUUID]bool) error {
 	name := l.cfg.targetName(s.Dir)
 	if by := ns.serving[s.ID]; by != nil && by != l {
 		return fmt.Errorf("%s and %s hold the same target %s: one is a copy; %s is not used, leave it out of the configuration",
@@ -211,7 +212,7 @@ func (ns *nodes) take(ctx context.Context, l *link, s *node.TargetStatus) error 
 	}
 	row, known := ns.rows[s.ID]
 	switch {
-	case !known && ns.fresh && s.Usage.Chunks > 0:
+	case !known && data[s.ID]:
 		return errNoMetadata
 	case !known:
 		id, err := ns.meta.AddTarget(ctx, s.ID, name)
@@ -241,6 +242,19 @@ func (ns *nodes) take(ctx context.Context, l *link, s *node.TargetStatus) error 
 // errNoMetadata: the targets hold a store that the metadata does not know of.
 var errNoMetadata = errors.New("the targets hold data and there is no metadata of it: " +
 	"name the right --state, or, if it is lost, run `weft admin rebuild-metadata`")
+
+// unknown are the targets of a list that the metadata has not seen, while it knew of
+// none at the start.
+func (ns *nodes) unknown(list []node.TargetStatus) (ids []node.TargetUUID) {
+	ns.mu.Lock()
+	defer ns.mu.Unlock()
+	for i := range list {
+		if _, known := ns.rows[list[i].ID]; ns.fresh && !known && served(list[i].State) {
+			ids = append(ids, list[i].ID)
+		}
+	}
+	return ids
+}
 
 // refusal is errNoMetadata when a node has data that nothing is known of.
 func (ns *nodes) refusal() error {

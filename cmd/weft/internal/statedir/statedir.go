@@ -110,6 +110,29 @@ func (d *Dir) Deployment() (*Deployment, error) {
 // SetDeployment replaces the record.
 func (d *Dir) SetDeployment(rec *Deployment) error { return d.WriteJSON(deploymentFile, rec) }
 
+// Belong makes the directory that of a store, or refuses when it is another's. A
+// changed layout is recorded.
+func (d *Dir) Belong(id [16]byte, layout string) error {
+	rec, err := d.Deployment()
+	if err != nil {
+		return err
+	}
+	if rec == nil {
+		return d.SetDeployment(NewDeployment(id, layout, time.Now()))
+	}
+	have, err := rec.UUID()
+	switch {
+	case err != nil:
+		return err
+	case have != id:
+		return fmt.Errorf("state directory %s is of another store (%s): name another --state, or the right cluster file", d.path, rec.ID)
+	case rec.Layout == layout:
+		return nil
+	}
+	rec.Layout = layout
+	return d.SetDeployment(rec)
+}
+
 // ReadJSON decodes a file of the directory; false when it is not there.
 func (d *Dir) ReadJSON(name string, v any) (bool, error) {
 	info, err := os.Stat(d.Path(name))

@@ -1,0 +1,97 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/weftstore/weft/cmd/weft/internal/cluster"
+	"github.com/weftstore/weft/cmd/weft/internal/statedir"
+	"github.com/weftstore/weft/rdma"
+	"github.com/weftstore/weft/store"
+)
+
+// ProcessConfig is what `weft gateway` runs with.
+type ProcessConfig struct {
+	Config
+	Cluster *cluster.File
+	// Fabric is the transport; it stays the caller's.
+	Fabric    rdma.Transport
+	Describe  func() []string // which transports run and why; nil: not told
+	PollEvery time.Duration   // 0 is 2 s
+	Logger    *slog.Logger
+}
+
+// Process is a gateway with its state.
+type Process struct {
+	*Gateway
+	state *statedir.Dir
+	meta  *Metadata
+}
+
+// Nodes are those of a cluster file.
+func Nodes(f *cluster.File) []Node {
+	list := make([]Node, len(f.Nodes))
+	for i, n := range f.Nodes {
+		list[i] = Node{Name: n.Name, Address: strings.Join(n.Addresses, ","), Domain: n.Domain, Targets: len(n.Targets)}
+	}
+	return list
+}
+
+// Start assembles a gateway over the nodes of a cluster. Nodes may be away. When it
+// fails nothing is left open.
+func Start(ctx context.Context, cfg ProcessConfig) (_ *Process, err error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	p := new(Process)
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.close())
+		}
+	}()
+	if p.state, err = statedir.Open(cfg.State); err != nil {
+		return nil, err
+	}
+	if err = p.state.Belong(cfg.Cluster.Deployment, cfg.Cluster.Layout.String()); err != nil {
+		return nil, err
+	}
+	if p.meta, err = OpenMetadata(p.state.Path(MetadataFile)); err != nil {
+		return nil, err
+	}
+	p.Gateway, err = New(ctx, cfg.Config, Parts{
+		State: p.state, Meta: p.meta, Deployment: cfg.Cluster.Deployment, Layout: cfg.Cluster.Layout,
+		Fabric: cfg.Fabric, Nodes: Nodes(cfg.Cluster), Describe: cfg.Describe,
+		PollEvery: cfg.PollEvery, Logger: cfg.Logger,
+	})
+	return p, err
+}
+
+// Run serves until ctx ends, lets requests under way end, and closes everything.
+func (p *Process) Run(ctx context.Context) error { return errors.Join(p.Gateway.Run(ctx), p.close()) }
+
+func (p *Process) close() error {
+	var errs []error
+	if p.meta != nil {
+		errs = append(errs, p.meta.Close())
+	}
+	if p.state != nil {
+		errs = append(errs, p.state.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// RebuildCluster makes the metadata anew from the nodes of a cluster; all must be up.
+func RebuildCluster(ctx context.Context, cfg ProcessConfig, report store.Report) (_ *store.RebuildResult, err error) {
+	st, err := statedir.Open(cfg.State)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, st.Close()) }()
+	return Rebuild(ctx, RebuildConfig{
+		State: st, Deployment: cfg.Cluster.Deployment, Layout: cfg.Cluster.Layout, Memory: cfg.Memory,
+		Fabric: cfg.Fabric, Nodes: Nodes(cfg.Cluster), Logger: cfg.Logger,
+	}, report)
+}
