@@ -18,10 +18,10 @@ import (
 	"github.com/weftstore/weft/metadata"
 )
 
-// ErrUnknown: etcd did not tell whether a commit happened. It may have, or may yet.
+// ErrUnknown is returned when etcd did not tell whether a commit happened. It may have, or may yet.
 var ErrUnknown = errors.New("outcome of a metadata commit is unknown; check the etcd cluster")
 
-// ErrSnapshotGone: etcd compacted the revision that a View was reading. Try again;
+// ErrSnapshotGone is returned when etcd compacted the revision that a View was reading. Try again;
 // if that does not help, let etcd keep more history (--auto-compaction-retention).
 var ErrSnapshotGone = errors.New("etcd compacted the snapshot while it was being read; try again")
 
