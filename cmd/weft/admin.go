@@ -12,7 +12,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/weftstore/weft/cmd/weft/internal/adminsock"
+	"github.com/weftstore/weft/cmd/weft/internal/gateway"
 	"github.com/weftstore/weft/cmd/weft/internal/settings"
+	"github.com/weftstore/weft/cmd/weft/internal/storagenode"
 	"github.com/weftstore/weft/store"
 )
 
@@ -35,7 +37,7 @@ may write there may administer, and nobody else.`,
   weft admin check --deep --state /var/lib/weft
   weft admin scrub --rate 200MiB --json`,
 	}
-	cmd.PersistentFlags().StringVar(&f.state, "state", settings.DefaultState(), "state directory of the server")
+	cmd.PersistentFlags().StringVar(&f.state, "state", settings.DefaultState(), "state directory of the server, gateway or node")
 	cmd.PersistentFlags().BoolVar(&f.json, "json", false, "print the result as JSON")
 	cmd.AddCommand(
 		statusCommand(&f), usageCommand(&f), scrubCommand(&f), repairCommand(&f), checkCommand(&f),
@@ -45,13 +47,26 @@ may write there may administer, and nobody else.`,
 
 func statusCommand(f *adminFlags) *cobra.Command {
 	return &cobra.Command{
-		Use: "status", Short: "Targets, space and redundancy", Args: cobra.NoArgs,
+		Use: "status", Short: "Nodes, targets, space and redundancy; of a storage node, its targets", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			var st store.Status
-			if err := f.call(cmd, "status", &st); err != nil {
+			var raw json.RawMessage
+			if err := f.call(cmd, "status", &raw); err != nil {
 				return err
 			}
-			return show(f, cmd.OutOrStdout(), &st, printStatus)
+			if f.json {
+				return show(f, cmd.OutOrStdout(), &raw, nil)
+			}
+			var n storagenode.Status
+			if err := json.Unmarshal(raw, &n); err == nil && n.Node != "" {
+				printNodeStatus(cmd.OutOrStdout(), &n)
+				return nil
+			}
+			var st gateway.Status
+			if err := json.Unmarshal(raw, &st); err != nil {
+				return err
+			}
+			printStatus(cmd.OutOrStdout(), &st)
+			return nil
 		},
 	}
 }

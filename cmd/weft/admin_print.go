@@ -4,28 +4,70 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/weftstore/weft/cmd/weft/internal/gateway"
+	"github.com/weftstore/weft/cmd/weft/internal/storagenode"
 	"github.com/weftstore/weft/store"
 )
 
-func printStatus(w io.Writer, st *store.Status) {
+func printStatus(w io.Writer, st *gateway.Status) {
 	fmt.Fprintf(w, "layout %s, survives the loss of %d targets; redundancy %s\n\n", st.Layout, st.Survives, st.Redundancy)
-	t := table(w)
-	fmt.Fprintln(t, "TARGET\tSTATE\tFREE\tOF\tLIVE\tDEAD\tCHUNKS")
-	for _, x := range st.Targets {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%d\n", x.Name, x.State, size(x.Free), size(x.Total), size(x.Live), size(x.Dead), x.Chunks)
-	}
-	t.Flush()
-	for _, x := range st.Targets {
-		if x.Error != "" {
-			fmt.Fprintf(w, "\n%s: %s\n", x.Name, x.Error)
-		}
-	}
+	printFabric(w, st.Fabric)
+	printNodes(w, st.Nodes)
+	printTargets(w, st.Targets)
 	fmt.Fprintf(w, "\n%d parts wait for repair, %d chunk sets for deletion\n", st.DamagedSets, st.GarbageSets)
 	if !st.LastSnapshot.IsZero() {
 		fmt.Fprintf(w, "last metadata snapshot %s\n", st.LastSnapshot.Format("2006-01-02 15:04:05 MST"))
 	}
 	if !st.LastScrub.IsZero() {
 		fmt.Fprintf(w, "last scrub %s\n", st.LastScrub.Format("2006-01-02 15:04:05 MST"))
+	}
+}
+
+func printNodeStatus(w io.Writer, st *storagenode.Status) {
+	fmt.Fprintf(w, "storage node %s of deployment %s, serving at %s\n\n", st.Node, st.Deployment, st.Listen)
+	printFabric(w, st.Fabric)
+	printTargets(w, st.Targets)
+}
+
+func printFabric(w io.Writer, lines []string) {
+	for _, l := range lines {
+		fmt.Fprintf(w, "fabric %s\n", l)
+	}
+	if len(lines) > 0 {
+		fmt.Fprintln(w)
+	}
+}
+
+func printNodes(w io.Writer, nodes []gateway.NodeState) {
+	if len(nodes) == 0 {
+		return
+	}
+	t := table(w)
+	fmt.Fprintln(t, "NODE\tSTATE\tSINCE\tDOMAIN\tTARGETS\tADDRESS")
+	for _, n := range nodes {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%s\n", n.Name, n.State, n.Since.Format("2006-01-02 15:04:05"), n.Domain, n.Targets, n.Address)
+	}
+	t.Flush()
+	for _, n := range nodes {
+		if n.Error != "" {
+			fmt.Fprintf(w, "\n%s: %s\n", n.Name, n.Error)
+		}
+		printProblems(w, n.Refused)
+	}
+	fmt.Fprintln(w)
+}
+
+func printTargets(w io.Writer, targets []store.TargetState) {
+	t := table(w)
+	fmt.Fprintln(t, "TARGET\tSTATE\tFREE\tOF\tLIVE\tDEAD\tCHUNKS")
+	for _, x := range targets {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%d\n", x.Name, x.State, size(x.Free), size(x.Total), size(x.Live), size(x.Dead), x.Chunks)
+	}
+	t.Flush()
+	for _, x := range targets {
+		if x.Error != "" {
+			fmt.Fprintf(w, "\n%s: %s\n", x.Name, x.Error)
+		}
 	}
 }
 
@@ -59,8 +101,8 @@ func printCheck(w io.Writer, r *store.CheckResult) {
 	if !r.Clean() {
 		verdict = "PROBLEMS"
 	}
-	fmt.Fprintf(w, "%s: %d parts with %d shards: %d missing, %d unreachable, %d corrupt, %d crowded\n",
-		verdict, r.Parts, r.Shards, r.Missing, r.Unreachable, r.Corrupt, r.Crowded)
+	fmt.Fprintf(w, "%s: %d parts with %d shards: %d missing, %d unreachable, %d corrupt, %d crowded, %d misplaced\n",
+		verdict, r.Parts, r.Shards, r.Missing, r.Unreachable, r.Corrupt, r.Crowded, r.Misplaced)
 	fmt.Fprintf(w, "%d chunks on the targets, %d of them orphans (%s), %d chunk sets wait for deletion\n",
 		r.Chunks, r.Orphans, size(r.OrphanBytes), r.Garbage)
 	printProblems(w, r.Problems)

@@ -1,36 +1,67 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 
 	"github.com/spf13/cobra"
 
+	"github.com/weftstore/weft/cmd/weft/internal/cluster"
+	"github.com/weftstore/weft/cmd/weft/internal/gateway"
 	"github.com/weftstore/weft/cmd/weft/internal/server"
 	"github.com/weftstore/weft/store"
 )
 
 func newRebuildCommand(f *adminFlags) *cobra.Command {
-	return &cobra.Command{
-		Use:   "rebuild-metadata DIR [DIR...]",
-		Short: "Bring the metadata back from the targets alone; the server must be stopped",
+	var file string
+	cmd := &cobra.Command{
+		Use:   "rebuild-metadata [DIR...]",
+		Short: "Bring the metadata back from the targets alone; server or gateway must be stopped",
 		Long: `Makes a new metadata database in an empty state directory from the newest
 snapshot on the targets and from the chunks' own descriptions. Name every target
-directory that is left. docs/OPERATIONS.md says what cannot be known.`,
-		Example: `  weft admin rebuild-metadata --state /var/lib/weft /data/1 /data/2 /data/3 /data/4`,
-		Args:    cobra.MinimumNArgs(1),
+directory that is left, or with --cluster the cluster file: all of its nodes must be
+up. docs/OPERATIONS.md says what cannot be known.`,
+		Example: `  weft admin rebuild-metadata --state /var/lib/weft /data/1 /data/2 /data/3 /data/4
+  weft admin rebuild-metadata --state /var/lib/weft --cluster /etc/weft/cluster.toml`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			cfg := server.DefaultConfig()
-			cfg.State, cfg.Targets = f.state, args
+			if (file == "") == (len(args) == 0) {
+				return errors.New("name the target directories, or the cluster file with --cluster")
+			}
 			log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))
-			r, err := server.Rebuild(cmd.Context(), cfg, log, newProgress(cmd.ErrOrStderr()))
+			report := newProgress(cmd.ErrOrStderr())
+			var r *store.RebuildResult
+			var err error
+			if file != "" {
+				r, err = rebuildCluster(cmd.Context(), file, f.state, log, report)
+			} else {
+				cfg := server.DefaultConfig()
+				cfg.State, cfg.Targets = f.state, args
+				r, err = server.Rebuild(cmd.Context(), cfg, log, report)
+			}
 			if err != nil {
 				return err
 			}
 			return show(f, cmd.OutOrStdout(), r, printRebuild)
 		},
 	}
+	cmd.Flags().StringVar(&file, "cluster", "", "cluster file, instead of directories")
+	return cmd
+}
+
+func rebuildCluster(ctx context.Context, file, state string, log *slog.Logger, report store.Report) (_ *store.RebuildResult, err error) {
+	cfg := gateway.ProcessConfig{Config: gateway.DefaultConfig(), Logger: log}
+	cfg.State = state
+	if cfg.Cluster, err = cluster.Load(file); err != nil {
+		return nil, err
+	}
+	if cfg.Fabric, _, err = openFabric(cfg.Cluster, log); err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, cfg.Fabric.Close()) }()
+	return gateway.RebuildCluster(ctx, cfg, report)
 }
 
 func printRebuild(w io.Writer, r *store.RebuildResult) {

@@ -36,13 +36,16 @@ func newRootCommand() *cobra.Command {
 		Long: `Weft stores S3 objects as erasure-coded chunks on directories: local disks or
 a parallel filesystem.
 
-  weft server DIR [DIR...]   serve S3 from these directories
+  weft server DIR [DIR...]   serve S3 from these directories, in one process
+  weft cluster init FILE     describe a store on several hosts
+  weft node                  serve the targets of this host to gateways
+  weft gateway               serve S3 from the nodes of a cluster
   weft admin ...             look at, check and mend a running server
   weft bench s3 ...          measure any S3 endpoint`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Version:       version(),
 	}
-	root.AddCommand(newServerCommand(), newAdminCommand(), newBenchCommand())
+	root.AddCommand(newServerCommand(), newNodeCommand(), newGatewayCommand(), newClusterCommand(), newAdminCommand(), newBenchCommand())
 	return root
 }

@@ -19,6 +19,9 @@ type Config struct {
 	TLSCert string         `toml:"tls-cert"`
 	TLSKey  string         `toml:"tls-key"`
 
+	// Metrics is the address to serve /metrics on; "" is nowhere.
+	Metrics string `toml:"metrics"`
+
 	// SnapshotEvery is how often the metadata is copied to the targets while it
 	// changes.
 	SnapshotEvery settings.Duration `toml:"snapshot-every"`
@@ -52,6 +55,9 @@ func (c *Config) Validate() error {
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	if _, _, err := net.SplitHostPort(c.Address); err != nil {
 		bad("--address %q: want HOST:PORT: %w", c.Address, err)
+	}
+	if _, _, err := net.SplitHostPort(c.Metrics); c.Metrics != "" && err != nil {
+		bad("--metrics %q: want HOST:PORT: %w", c.Metrics, err)
 	}
 	if c.Memory < MinMemory {
 		bad("--memory %s: at least %s is needed", c.Memory, settings.Bytes(MinMemory))

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/weftstore/weft/cmd/weft/internal/adminsock"
+	"github.com/weftstore/weft/cmd/weft/internal/metrics"
 	"github.com/weftstore/weft/cmd/weft/internal/statedir"
 	"github.com/weftstore/weft/erasure"
 	"github.com/weftstore/weft/metadata"
@@ -42,6 +43,8 @@ type Parts struct {
 	Layout     erasure.Layout
 	Fabric     rdma.Transport
 	Nodes      []Node
+	// Metrics is told of the gateway's parts and served; nil: none.
+	Metrics *metrics.Set
 	// Describe tells which transports run and why; nil for one within the process.
 	Describe func() []string
 	// PollEvery is the time between looks at a node; 0 is 2 s.
@@ -89,6 +92,7 @@ type Gateway struct {
 	store    *store.Store
 	listener net.Listener
 	admin    net.Listener
+	metrics  net.Listener   // nil without metrics
 	closers  []func() error // run last to first
 }
 
@@ -128,6 +132,12 @@ func (g *Gateway) openNodes(ctx context.Context) (err error) {
 
 func (g *Gateway) openPools(context.Context) (err error) {
 	g.pools, err = newPools(g.parts.Fabric, int(g.cfg.Memory), g.onClose)
+	if m := g.parts.Metrics; m != nil && err == nil {
+		m.Fabric(metrics.One(g.parts.Fabric))
+		m.Pool("bulk", g.pools[0])
+		m.Pool("small", g.pools[1])
+		m.Targets(g.nodes.status)
+	}
 	return err
 }
 
@@ -155,6 +165,9 @@ func (g *Gateway) openStore(context.Context) (err error) {
 		}
 		c.NodeStatus = g.nodes.status
 		c.Events = g.events()
+		if m := g.parts.Metrics; m != nil {
+			c.Events = m.StoreEvents(c.Events)
+		}
 		return store.New(c)
 	})
 	if err != nil {
@@ -168,6 +181,9 @@ func (g *Gateway) openStore(context.Context) (err error) {
 		}
 		return g.store.Close(ctx)
 	})
+	if m := g.parts.Metrics; m != nil {
+		m.Store(g.store)
+	}
 	g.store.StartMaintenance(store.MaintenanceOptions{
 		SnapshotEvery: time.Duration(g.cfg.SnapshotEvery),
 		ScrubEvery:    time.Duration(g.cfg.ScrubEvery),
@@ -196,6 +212,12 @@ func (g *Gateway) listen(ctx context.Context) error {
 		return fmt.Errorf("serve S3: %w", err)
 	}
 	g.onClose(ignoreClosed(g.listener))
+	if g.cfg.Metrics != "" {
+		if g.metrics, err = new(net.ListenConfig).Listen(ctx, "tcp", g.cfg.Metrics); err != nil {
+			return fmt.Errorf("serve metrics: %w", err)
+		}
+		g.onClose(ignoreClosed(g.metrics))
+	}
 	if g.admin, err = adminsock.Listen(g.parts.State.Path()); err != nil {
 		return err
 	}
@@ -229,7 +251,10 @@ func (g *Gateway) Run(ctx context.Context) error {
 		return errors.Join(err, g.Close())
 	}
 	adminSrv := adminsock.NewServer(ctx, g.adminOps())
-	failed := make(chan error, 2)
+	failed := make(chan error, 3)
+	if g.metrics != nil && g.parts.Metrics != nil {
+		go func() { failed <- g.parts.Metrics.ServeOn(ctx, g.metrics, g.log) }()
+	}
 	go func() {
 		if g.cfg.TLSCert != "" {
 			failed <- s3.ServeTLS(g.listener, g.cfg.TLSCert, g.cfg.TLSKey)

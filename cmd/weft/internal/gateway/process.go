@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/weftstore/weft/cmd/weft/internal/cluster"
+	"github.com/weftstore/weft/cmd/weft/internal/metrics"
 	"github.com/weftstore/weft/cmd/weft/internal/statedir"
 	"github.com/weftstore/weft/rdma"
 	"github.com/weftstore/weft/store"
@@ -21,6 +22,7 @@ type ProcessConfig struct {
 	Fabric    rdma.Transport
 	Describe  func() []string // which transports run and why; nil: not told
 	PollEvery time.Duration   // 0 is 2 s
+	Metrics   *metrics.Set    // nil: none
 	Logger    *slog.Logger
 }
 
@@ -64,7 +66,7 @@ func Start(ctx context.Context, cfg ProcessConfig) (_ *Process, err error) {
 	p.Gateway, err = New(ctx, cfg.Config, Parts{
 		State: p.state, Meta: p.meta, Deployment: cfg.Cluster.Deployment, Layout: cfg.Cluster.Layout,
 		Fabric: cfg.Fabric, Nodes: Nodes(cfg.Cluster), Describe: cfg.Describe,
-		PollEvery: cfg.PollEvery, Logger: cfg.Logger,
+		Metrics: cfg.Metrics, PollEvery: cfg.PollEvery, Logger: cfg.Logger,
 	})
 	return p, err
 }

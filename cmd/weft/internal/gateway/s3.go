@@ -22,17 +22,25 @@ func (g *Gateway) s3Server() (*http.Server, error) {
 		Domains: g.cfg.Domains,
 		Ready:   g.store.Ready,
 		Logger:  g.log,
-		Events: s3api.Events{Access: func(a s3api.Access) {
+		Events: s3api.Events{Access: g.access(func(a s3api.Access) {
 			if a.Status >= http.StatusInternalServerError && a.Status != http.StatusNotImplemented && a.Err != nil {
 				g.log.Error("request failed", "id", a.RequestID, "op", a.Operation, "bucket", a.Bucket, "key", a.Key,
 					"status", a.Status, "code", a.Code, "err", a.Err)
 			}
-		}},
+		})},
 	})
 	if err != nil {
 		return nil, err
 	}
 	return s3api.NewServer(h), nil
+}
+
+// access counts requests on the way to next.
+func (g *Gateway) access(next func(s3api.Access)) func(s3api.Access) {
+	if m := g.parts.Metrics; m != nil {
+		return m.Access(next)
+	}
+	return next
 }
 
 func (g *Gateway) lookup(_ context.Context, accessKey string) (string, bool) {

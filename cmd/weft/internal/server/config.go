@@ -9,6 +9,7 @@ import (
 	"github.com/BurntSushi/toml"
 
 	"github.com/weftstore/weft/cmd/weft/internal/gateway"
+	"github.com/weftstore/weft/cmd/weft/internal/metrics"
 	"github.com/weftstore/weft/erasure"
 )
 
@@ -19,6 +20,9 @@ type Config struct {
 	// Layout of new objects; "" chooses by the number of targets at first start
 	// and keeps that choice.
 	Layout string `toml:"layout"`
+
+	// Counters are served at Metrics; nil: none.
+	Counters *metrics.Set `toml:"-"`
 
 	// checkEvery is the time between health checks of a target; 0 is the node's
 	// default. Tests lower it.
@@ -51,6 +55,7 @@ func (c *Config) Load(path string, keep func(name string) bool) error {
 		{"region", func() { file.Region = c.Region }},
 		{"tls-cert", func() { file.TLSCert = c.TLSCert }},
 		{"tls-key", func() { file.TLSKey = c.TLSKey }},
+		{"metrics", func() { file.Metrics = c.Metrics }},
 	} {
 		if keep(s.name) {
 			s.put()

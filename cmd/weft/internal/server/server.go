@@ -161,6 +161,7 @@ func (s *Server) openGateway(ctx context.Context) (err error) {
 	s.gateway, err = gateway.New(ctx, s.cfg.Config, gateway.Parts{
 		State: s.state, Meta: s.meta, Deployment: s.deployment, Layout: s.layout, Fabric: s.fabric,
 		Nodes:     []gateway.Node{{Address: fabricAddr, Targets: len(s.cfg.Targets)}},
+		Metrics:   s.cfg.Counters,
 		PollEvery: s.cfg.checkEvery, Logger: s.log,
 	})
 	if err == nil {

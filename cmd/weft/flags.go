@@ -1,0 +1,69 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/weftstore/weft/cmd/weft/internal/cluster"
+	"github.com/weftstore/weft/cmd/weft/internal/gateway"
+	"github.com/weftstore/weft/cmd/weft/internal/metrics"
+)
+
+// Environment variables that hold the root credentials.
+const (
+	envAccessKey = "WEFT_ROOT_ACCESS_KEY"
+	envSecretKey = "WEFT_ROOT_SECRET_KEY" //nolint:gosec // the name of a variable
+)
+
+// addGatewayFlags are what every process that speaks S3 takes.
+func addGatewayFlags(cmd *cobra.Command, cfg *gateway.Config) {
+	f := cmd.Flags()
+	f.StringVar(&cfg.Address, "address", cfg.Address, "address to serve S3 on")
+	f.Var(&cfg.Memory, "memory", "registered memory for object data in flight")
+	f.StringVar(&cfg.State, "state", cfg.State, "directory of metadata, credentials and caches; put it on a reliable local disk")
+	f.StringSliceVar(&cfg.Domains, "domain", nil, "domain of virtual-hosted requests (BUCKET.DOMAIN); repeatable")
+	f.StringVar(&cfg.Region, "region", cfg.Region, "region that clients sign for")
+	f.StringVar(&cfg.TLSCert, "tls-cert", "", "certificate chain (PEM); with --tls-key serves https")
+	f.StringVar(&cfg.TLSKey, "tls-key", "", "private key (PEM)")
+	addMetricsFlag(cmd, &cfg.Metrics)
+}
+
+func addMetricsFlag(cmd *cobra.Command, addr *string) {
+	cmd.Flags().StringVar(addr, "metrics", "", "address to serve Prometheus metrics on, without authentication; off by default")
+}
+
+// rootCredentials takes them from the environment.
+func rootCredentials(cfg *gateway.Config) {
+	cfg.AccessKey, cfg.SecretKey = os.Getenv(envAccessKey), os.Getenv(envSecretKey)
+}
+
+// counters are made when they are asked for.
+func counters(addr string) *metrics.Set {
+	if addr == "" {
+		return nil
+	}
+	return metrics.New(version())
+}
+
+// addLogFlag returns what makes the logger when the flags are read.
+func addLogFlag(cmd *cobra.Command) func() (*slog.Logger, error) {
+	level := cmd.Flags().String("log-level", "info", "debug, info, warn or error")
+	return func() (*slog.Logger, error) {
+		var l slog.Level
+		if err := l.UnmarshalText([]byte(*level)); err != nil {
+			return nil, fmt.Errorf("--log-level: %w", err)
+		}
+		return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: l})), nil
+	}
+}
+
+// defaultCluster is where the cluster file is looked for.
+const defaultCluster = "/etc/weft/cluster.toml"
+
+func addClusterFlag(cmd *cobra.Command) func() (*cluster.File, error) {
+	path := cmd.Flags().String("cluster", defaultCluster, "cluster file, see `weft cluster init --help`")
+	return func() (*cluster.File, error) { return cluster.Load(*path) }
+}
