@@ -92,6 +92,10 @@ type Handler func(ctx context.Context, p Peer, req, rep []byte) int
 // Peer is the caller of a request, as its handler sees it. It may be used until
 // the handler returns.
 type Peer interface {
+	// Session numbers the calling end: what is given to one session may be used in
+	// no other. mem counts connections; wires number the calling Transport, so that
+	// all lanes and reconnects of one client have the same. Never 0.
+	Session() uint64
 	// Pull reads src.Len bytes from the peer and lends them, read-only, to use.
 	// The error is the transport's or use's.
 	Pull(ctx context.Context, src Remote, use func(p []byte) error) error
@@ -99,15 +103,4 @@ type Peer interface {
 	// Nothing is written when fill fails, except that where memory is shared fill
 	// writes in place: after an error the content of dst is undefined.
 	Push(ctx context.Context, dst Remote, fill func(p []byte) error) error
-}
-
-// Stats are counters of one transport.
-type Stats struct {
-	Calls, CallErrors      uint64
-	Pulls, Pushes          uint64
-	PulledBytes            uint64
-	PushedBytes            uint64
-	TransferErrors         uint64
-	RegisteredBytes        int64 // now
-	Connections, Listeners int64 // now
 }
