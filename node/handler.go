@@ -209,14 +209,14 @@ func (o *op) create(rep []byte) (int, error) {
 	if o.q.value == 0 || o.q.value > extent.MaxChunk {
 		return 0, invalid("create of %d bytes", o.q.value)
 	}
-	if err := o.s.writers.room(peerSession(o.peer)); err != nil {
+	if err := o.s.writers.room(o.peer.Session()); err != nil {
 		return 0, err
 	}
 	w, err := o.x.b.Create(o.ctx, o.q.id, int64(o.q.value))
 	if err != nil {
 		return 0, err
 	}
-	h, err := o.s.writers.add(&openWriter{w: w, t: o.t, x: o.x, peer: peerSession(o.peer)})
+	h, err := o.s.writers.add(&openWriter{w: w, t: o.t, x: o.x, peer: o.peer.Session()})
 	if err != nil {
 		w.Abort()
 		return 0, err
@@ -232,7 +232,7 @@ func (o *op) write() error {
 	if err := o.takeCRCs(); err != nil {
 		return err
 	}
-	w, err := o.s.writers.find(o.q.value, o.t, peerSession(o.peer), false)
+	w, err := o.s.writers.find(o.q.value, o.t, o.peer.Session(), false)
 	if err != nil {
 		return err
 	}
@@ -249,7 +249,7 @@ func (o *op) write() error {
 }
 
 func (o *op) commit() error {
-	w, err := o.s.writers.find(o.q.value, o.t, peerSession(o.peer), true)
+	w, err := o.s.writers.find(o.q.value, o.t, o.peer.Session(), true)
 	if err != nil {
 		return err
 	}
@@ -266,7 +266,7 @@ func (o *op) commit() error {
 }
 
 func (o *op) abort() error {
-	w, err := o.s.writers.find(o.q.value, o.t, peerSession(o.peer), true)
+	w, err := o.s.writers.find(o.q.value, o.t, o.peer.Session(), true)
 	if err != nil {
 		return err
 	}

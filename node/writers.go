@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/weftstore/weft/node/extent"
-	"github.com/weftstore/weft/rdma"
 )
 
 // writers are the open writer handles.
@@ -35,15 +34,6 @@ type openWriter struct {
 
 func newWriters(cfg Config) *writers {
 	return &writers{cfg: cfg, open: map[uint64]*openWriter{}, held: map[uint64]int{}}
-}
-
-// peerSession identifies the connection of a request, 0 when the transport does
-// not say: a handle is only good where it was given out.
-func peerSession(p rdma.Peer) uint64 {
-	if s, ok := p.(interface{ Session() uint64 }); ok {
-		return s.Session()
-	}
-	return 0
 }
 
 // room is ErrBusy when no handle may be added for the peer.

@@ -111,6 +111,9 @@ func (k *call) Err() error {
 	if err := k.parent.Err(); err != nil {
 		return err
 	}
+	if k.transfers.isShut() {
+		return context.Canceled // a context derived from this one may outlive the handler
+	}
 	return k.conn.ctx.Err()
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -13,6 +14,7 @@ type waiter struct {
 	file *os.File
 	raw  syscall.RawConn
 	turn chan struct{} // one waits at a time: the deadline is the file's
+	gone atomic.Bool   // close was called: a RawConn says it with an error that has no name
 }
 
 // newWaiter watches a duplicate of fd, which must be non-blocking: the library closes its own.
@@ -49,7 +51,7 @@ func (w *waiter) wait(ctx context.Context, try func() bool) error {
 	defer func() { <-w.turn }()
 	if ctx.Done() != nil {
 		if err := w.file.SetReadDeadline(time.Time{}); err != nil {
-			return closedFile(err)
+			return w.explain(err)
 		}
 		late := make(chan struct{})
 		stop := context.AfterFunc(ctx, func() {
@@ -67,15 +69,18 @@ func (w *waiter) wait(ctx context.Context, try func() bool) error {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return ctx.Err()
 	}
-	return closedFile(err)
+	return w.explain(err)
 }
 
-func closedFile(err error) error {
-	if errors.Is(err, os.ErrClosed) {
+func (w *waiter) explain(err error) error {
+	if err != nil && w.gone.Load() {
 		return ErrClosed
 	}
 	return err
 }
 
 // close wakes whoever waits and returns when they are gone. try must be able to return meanwhile.
-func (w *waiter) close() { w.file.Close() }
+func (w *waiter) close() {
+	w.gone.Store(true)
+	w.file.Close()
+}
