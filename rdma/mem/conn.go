@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/weftstore/weft/rdma"
+	"github.com/weftstore/weft/rdma/internal/gate"
 )
 
 // conn is the calling end. ctx ends when it is closed.
@@ -35,10 +36,10 @@ func (c *conn) call(ctx context.Context, req, rep []byte) (int, error) {
 	if err := c.over(ctx); err != nil {
 		return 0, err
 	}
-	if !c.server.handlers.enter() {
+	if !c.server.handlers.Enter() {
 		return 0, rdma.ErrPeer
 	}
-	defer c.server.handlers.leave()
+	defer c.server.handlers.Leave()
 
 	answer := rep
 	if len(rep) < rdma.MaxMessage {
@@ -93,7 +94,7 @@ func (c *conn) Close() error {
 type call struct {
 	conn      *conn
 	parent    context.Context
-	transfers gate // shut when the handler has returned
+	transfers gate.Gate // shut when the handler has returned
 
 	mu     sync.Mutex
 	merged context.Context
@@ -111,7 +112,7 @@ func (k *call) Err() error {
 	if err := k.parent.Err(); err != nil {
 		return err
 	}
-	if k.transfers.isShut() {
+	if k.transfers.IsShut() {
 		return context.Canceled // a context derived from this one may outlive the handler
 	}
 	return k.conn.ctx.Err()
@@ -127,7 +128,7 @@ func (k *call) Done() <-chan struct{} {
 		merged, cancel := context.WithCancel(k.parent)
 		stop := context.AfterFunc(k.conn.ctx, cancel)
 		k.merged, k.cancel = merged, func() { stop(); cancel() }
-		if k.transfers.isShut() {
+		if k.transfers.IsShut() {
 			k.cancel()
 		}
 	}
@@ -137,7 +138,7 @@ func (k *call) Done() <-chan struct{} {
 // end comes when the handler has returned. A transfer that the handler left
 // behind in another goroutine is waited for: the memory is the caller's again.
 func (k *call) end() {
-	k.transfers.shut()
+	k.transfers.Shut()
 	k.mu.Lock()
 	if k.cancel != nil {
 		k.cancel()
@@ -178,14 +179,14 @@ func (k *call) transfer(ctx context.Context, w rdma.Remote, f func(p []byte) err
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if !k.transfers.enter() {
+	if !k.transfers.Enter() {
 		return rdma.ErrClosed
 	}
-	defer k.transfers.leave()
+	defer k.transfers.Leave()
 	r, p, err := k.conn.t.window(w)
 	if err != nil {
 		return err
 	}
-	defer r.transfers.leave()
+	defer r.transfers.Leave()
 	return f(p)
 }

@@ -11,6 +11,7 @@ import (
 	"unsafe"
 
 	"github.com/weftstore/weft/rdma"
+	"github.com/weftstore/weft/rdma/internal/gate"
 )
 
 // region is anonymous memory with a key. transfers is shut when it is closed.
@@ -19,7 +20,7 @@ type region struct {
 	bytes     []byte
 	addr      uint64
 	key       uint32
-	transfers gate
+	transfers gate.Gate
 	closed    atomic.Bool
 }
 
@@ -87,7 +88,7 @@ func (t *Transport) window(w rdma.Remote) (*region, []byte, error) {
 	}
 	off := w.Addr - r.addr
 	size := uint64(len(r.bytes))
-	if off > size || uint64(w.Len) > size-off || !r.transfers.enter() {
+	if off > size || uint64(w.Len) > size-off || !r.transfers.Enter() {
 		return nil, nil, rdma.ErrRemote
 	}
 	end := off + uint64(w.Len)
@@ -111,13 +112,13 @@ func (r *region) Remote(off, n int) rdma.Remote {
 
 func (r *region) Close() error {
 	if r.closed.Swap(true) {
-		r.transfers.shut() // wait as the first Close does
+		r.transfers.Shut() // wait as the first Close does
 		return nil
 	}
 	r.t.mu.Lock()
 	r.t.storeRegions(r.t.regionTable(), nil, r.key)
 	r.t.mu.Unlock()
-	r.transfers.shut()
+	r.transfers.Shut()
 	r.t.stats.registered.Add(-int64(len(r.bytes)))
 	// The slice header stays: len is what late range checks read.
 	if err := syscall.Munmap(r.bytes); err != nil {

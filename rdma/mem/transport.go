@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/weftstore/weft/rdma"
+	"github.com/weftstore/weft/rdma/internal/gate"
 )
 
 // Transport is a network within the process.
@@ -131,7 +132,7 @@ type server struct {
 	t        *Transport
 	addr     string
 	handler  rdma.Handler
-	handlers gate
+	handlers gate.Gate
 }
 
 func (s *server) Addr() string { return s.addr }
@@ -142,7 +143,7 @@ func (s *server) Close() error {
 		delete(s.t.servers, s.addr)
 	}
 	s.t.mu.Unlock()
-	s.handlers.shut()
+	s.handlers.Shut()
 	return nil
 }
 
