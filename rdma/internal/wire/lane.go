@@ -51,14 +51,17 @@ type Listener interface {
 	Close() error
 }
 
+// Info of a lane.
+type Info struct {
+	Session uint64 // of the transport at the other end
+	Slots   int    // calls that may be under way
+	Peer    string // the other end's address, for people
+}
+
 // Lane is one connection. Safe for concurrent use.
 type Lane interface {
-	// Session numbers the transport at the other end.
-	Session() uint64
-	// Slots is how many calls may be under way, as both ends agreed.
-	Slots() int
-	// String is the other end's address, for people.
-	String() string
+	// Info is what the ends agreed on.
+	Info() Info
 	// Start begins to receive. It is called once, before Send, Pull and Push.
 	Start(to Receiver)
 	// Send sends m. It never waits for the other end. m is not kept. The body must
