@@ -1,5 +1,13 @@
 package rdma
 
+// Counted is what has a name and counters: a Transport, or one wire of a Transport
+// that runs several.
+type Counted interface {
+	// Name is "mem", "tcp" or "verbs".
+	Name() string
+	Stats() Stats
+}
+
 // Stats are counters of one transport since it was made, and gauges.
 type Stats struct {
 	Calls, CallErrors uint64 // made at this end

@@ -4,7 +4,7 @@
 // A process makes one Set, tells it of the parts that it has, and serves it:
 //
 //	m := metrics.New(version)
-//	m.Fabric(fabric.Transports)             // or metrics.One(transport)
+//	m.Fabric(transport.Wires)               // or metrics.One(transport)
 //	m.Pool("bulk", pools[0])
 //	m.Pool("small", pools[1])
 //	m.Targets(client.Status)                // or a function over service.Status

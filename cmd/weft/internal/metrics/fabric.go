@@ -26,34 +26,63 @@ var fabricFields = []field[rdma.Stats]{
 		func(s *rdma.Stats) float64 { return float64(s.TransferErrors) }, transportLabel),
 	gauge("weft_fabric_registered_bytes", "Memory registered with the transport.",
 		func(s *rdma.Stats) float64 { return float64(s.RegisteredBytes) }, transportLabel),
+	gauge("weft_fabric_calls_in_flight", "Calls that wait for their answer.",
+		func(s *rdma.Stats) float64 { return float64(s.CallsInFlight) }, transportLabel),
+	gauge("weft_fabric_staging_bytes", "Memory through which transfers that this end asks for go.",
+		func(s *rdma.Stats) float64 { return float64(s.StagingBytes) }, transportLabel),
+	gauge("weft_fabric_staging_in_use_bytes", "Part of it that transfers under way have.",
+		func(s *rdma.Stats) float64 { return float64(s.StagingInUse) }, transportLabel),
+	gauge("weft_fabric_staging_waiting_transfers", "Transfers that wait for some of it.",
+		func(s *rdma.Stats) float64 { return float64(s.StagingWaiting) }, transportLabel),
+	counter("weft_fabric_redials_total", "Connections made anew in place of dead ones.",
+		func(s *rdma.Stats) float64 { return float64(s.Redials) }, transportLabel),
+	counter("weft_fabric_auth_failures_total", "Peers that did not prove that they have the secret.",
+		func(s *rdma.Stats) float64 { return float64(s.AuthFailures) }, transportLabel),
+	gauge("weft_fabric_credits_waiting_calls", "Calls that wait until the other end takes another one.",
+		func(s *rdma.Stats) float64 { return float64(s.CreditsWaiting) }, transportLabel),
+	counter("weft_fabric_credit_waits_total", "Calls that had to wait until the other end took another one.",
+		func(s *rdma.Stats) float64 { return float64(s.CreditWaits) }, transportLabel),
+	counter("weft_fabric_keepalive_kills_total", "Connections given up because nothing came from the other end.",
+		func(s *rdma.Stats) float64 { return float64(s.KeepAliveKills) }, transportLabel),
 	gauge("weft_fabric_connections", "Connections that are up.",
 		func(s *rdma.Stats) float64 { return float64(s.Connections) }, transportLabel),
 	gauge("weft_fabric_listeners", "Addresses served.",
 		func(s *rdma.Stats) float64 { return float64(s.Listeners) }, transportLabel),
 }
 
+var queuePairs = prometheus.NewDesc("weft_fabric_queue_pairs", "Queue pairs by their state (verbs).",
+	[]string{transportLabel, "state"}, nil)
+
 // One is the function that Fabric wants, for a single transport.
-func One(t rdma.Transport) func() []rdma.Transport {
-	return func() []rdma.Transport { return []rdma.Transport{t} }
+func One(t rdma.Counted) func() []rdma.Counted {
+	return func() []rdma.Counted { return []rdma.Counted{t} }
 }
 
-// Fabric shows the transports that the function names, which is called at each
-// scrape. Two of one name are added up.
-func (s *Set) Fabric(transports func() []rdma.Transport) {
-	s.reg.MustRegister(fabricCollector(transports))
+// Fabric shows the wires that the function names, which is called at each scrape.
+// Of two with one name the first is shown.
+func (s *Set) Fabric(wires func() []rdma.Counted) {
+	s.reg.MustRegister(fabricCollector(wires))
 }
 
-type fabricCollector func() []rdma.Transport
+type fabricCollector func() []rdma.Counted
 
-func (fabricCollector) Describe(ch chan<- *prometheus.Desc) { describe(ch, fabricFields) }
+func (fabricCollector) Describe(ch chan<- *prometheus.Desc) {
+	describe(ch, fabricFields)
+	ch <- queuePairs
+}
 
 func (c fabricCollector) Collect(ch chan<- prometheus.Metric) {
 	seen := map[string]bool{}
-	for _, t := range c() {
-		if name := t.Name(); !seen[name] {
-			seen[name] = true
-			stats := t.Stats()
-			emit(ch, fabricFields, &stats, name)
+	for _, wire := range c() {
+		name := wire.Name()
+		if seen[name] {
+			continue
+		}
+		seen[name] = true
+		stats := wire.Stats()
+		emit(ch, fabricFields, &stats, name)
+		for state, n := range stats.QueuePairs {
+			ch <- prometheus.MustNewConstMetric(queuePairs, prometheus.GaugeValue, float64(n), name, state)
 		}
 	}
 }

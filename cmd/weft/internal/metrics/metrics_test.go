@@ -42,6 +42,15 @@ func (f *fakeStore) Health() []store.TargetHealth {
 	return []store.TargetHealth{{ID: 1, Name: "/data/\xff", Usable: true, ReadTime: time.Millisecond}}
 }
 
+// fakeWire has queue pairs.
+type fakeWire struct{}
+
+func (fakeWire) Name() string { return "verbs" }
+
+func (fakeWire) Stats() rdma.Stats {
+	return rdma.Stats{Connections: 6, QueuePairs: map[string]int64{"RTS": 5, "ERR": 1}}
+}
+
 // rig is a set with every part.
 type rig struct {
 	*Set
@@ -70,7 +79,7 @@ func newRig(t *testing.T) *rig {
 		pool.Close()
 		fabric.Close()
 	})
-	r.Fabric(func() []rdma.Transport { return []rdma.Transport{fabric, fabric} })
+	r.Fabric(func() []rdma.Counted { return []rdma.Counted{fabric, fabric, fakeWire{}} })
 	r.Pool("bulk", pool)
 	r.Targets(func(context.Context) ([]node.TargetStatus, error) {
 		return append(r.targets, r.targets...), r.failing
@@ -142,6 +151,9 @@ func TestScrape(t *testing.T) {
 	r.events.TargetError("x", "never heard of", nil)
 	f, _ := r.scrape(t)
 	want(t, f, 1<<20, "weft_fabric_registered_bytes", "transport", "mem")
+	want(t, f, 6, "weft_fabric_connections", "transport", "verbs")
+	want(t, f, 5, "weft_fabric_queue_pairs", "transport", "verbs", "state", "RTS")
+	want(t, f, 1, "weft_fabric_queue_pairs", "transport", "verbs", "state", "ERR")
 	want(t, f, 16, "weft_pool_blocks", "pool", "bulk")
 	want(t, f, 4096, "weft_target_read_bytes_total", "dir", "/data/1")
 	want(t, f, 0, "weft_target_online", "dir", "/data/2")
