@@ -2,6 +2,7 @@ package verbs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -33,7 +34,7 @@ type Params struct {
 	Private  []byte // for the other end's eyes, at most MaxPrivate bytes
 	Reads    int    // READs outstanding in each direction, bounded by both devices
 	Retry    uint8  // retries after AckTimeout, 0..7; the connecting end decides for both
-	RNRRetry uint8  // retries when the other end has no receive posted, 0..6; 7 is for ever
+	RNRRetry uint8  // retries that the other end makes when this one has no receive posted, 0..6; 7 is for ever
 	RNRTimer uint8  // code of the delay that this end asks for then, 1..31: 12 is 0.64 ms. 0 leaves the kernel's choice
 }
 
@@ -105,18 +106,12 @@ func joinClose(err error, id *ID) error {
 }
 
 func (id *ID) resolve(ctx context.Context, local netip.Addr, remote netip.AddrPort, o Options) error {
-	ms := resolveTimeout(ctx)
-	from, to := toAddr(netip.AddrPortFrom(local, 0)), toAddr(remote)
-	err := id.try("resolve", "no RDMA device has a route to it: ip route get, rdma link show", func() int {
-		return cCMResolveAddr(id.id, &from, &to, ms)
-	})
-	if err == nil {
-		_, err = id.expect(ctx, CMAddrResolved)
-	}
+	err := id.resolveAddr(ctx, local, remote)
 	if err == nil {
 		err = id.setOptions(o) // before the route, whose timeouts follow from them
 	}
 	if err == nil {
+		ms := int(resolveTimeout(ctx) / time.Millisecond)
 		err = id.try("resolve route to", "", func() int { return cCMResolveRoute(id.id, ms) })
 	}
 	if err == nil {
@@ -128,13 +123,36 @@ func (id *ID) resolve(ctx context.Context, local netip.Addr, remote netip.AddrPo
 	return err
 }
 
-// resolveTimeout is what is left of ctx in milliseconds, at most 10 s.
-func resolveTimeout(ctx context.Context) int {
+// resolveAddr asks in short tries: the kernel misses an answer of ARP that comes before it listens for one, and looks
+// again only when the time of the try is over.
+func (id *ID) resolveAddr(ctx context.Context, local netip.Addr, remote netip.AddrPort) error {
+	from, to := toAddr(netip.AddrPortFrom(local, 0)), toAddr(remote)
+	left := resolveTimeout(ctx)
+	for step := firstResolve; ; step *= 2 {
+		step = min(step, left)
+		left -= step
+		err := id.try("resolve", "no RDMA device has a route to it: ip route get, rdma link show", func() int {
+			return cCMResolveAddr(id.id, &from, &to, int(step/time.Millisecond))
+		})
+		if err == nil {
+			_, err = id.expect(ctx, CMAddrResolved)
+		}
+		if left < time.Millisecond || !errors.Is(err, syscall.ETIMEDOUT) {
+			return err
+		}
+	}
+}
+
+// firstResolve is the time of the first try to resolve an address. ARP takes less than a millisecond.
+const firstResolve = 50 * time.Millisecond
+
+// resolveTimeout is what is left of ctx, from 1 ms to 10 s.
+func resolveTimeout(ctx context.Context) time.Duration {
 	left := 10 * time.Second
 	if deadline, ok := ctx.Deadline(); ok {
 		left = min(left, time.Until(deadline))
 	}
-	return int(max(left, time.Millisecond) / time.Millisecond)
+	return max(left, time.Millisecond)
 }
 
 func (id *ID) setOptions(o Options) error {

@@ -78,7 +78,7 @@ func cmHint(rc int) string {
 	return ""
 }
 
-// Info is what the device was when it was opened.
+// Info is what the device was when it was opened, without GIDs.
 func (d *Device) Info() Info { return d.info }
 
 // Name of the device.

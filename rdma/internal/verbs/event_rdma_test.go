@@ -3,9 +3,11 @@ package verbs
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 )
 
 // A device of its own goes down and is removed. It also shows that devices which come later are found.
@@ -18,17 +20,19 @@ func TestRDMADeviceEvents(t *testing.T) {
 			t.Fatalf("%s: %v: %s", command, err, out)
 		}
 	}
-	run("ip link add wvnet type dummy")
-	defer run("ip link del wvnet")
-	run("ip link set wvnet up")
-	run("rdma link add wvrxe type rxe netdev wvnet")
-	defer run("rdma link del wvrxe")
-	d, err := Open("wvrxe")
+	serial := time.Now().UnixNano() % 1e9
+	netdev, name := fmt.Sprintf("wvn%d", serial), fmt.Sprintf("wvr%d", serial)
+	run("ip link add " + netdev + " type dummy")
+	// Not awaited: the kernel removes an rxe device when nobody has it open, and librdmacm keeps it until the process ends.
+	defer exec.Command("sh", "-c", fmt.Sprintf("rdma link del %s; ip link del %s", name, netdev)).Start()
+	run("ip link set " + netdev + " up")
+	run("rdma link add " + name + " type rxe netdev " + netdev)
+	d, err := Open(name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer d.Close()
-	run("ip link set wvnet down")
+	run("ip link set " + netdev + " down")
 	ctx := soon(t)
 	for {
 		e, err := d.NextEvent(ctx)
@@ -48,7 +52,7 @@ func TestRDMADeviceEvents(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, i := range infos {
-		if i.Name == "wvrxe" && i.Ports[0].State != PortDown {
+		if i.Name == name && i.Ports[0].State != PortDown {
 			t.Errorf("port is %s", i.Ports[0].State)
 		}
 	}

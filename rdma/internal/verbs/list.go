@@ -52,7 +52,7 @@ type Port struct {
 	LinkLayer string // "InfiniBand" or "Ethernet"
 	MTU       int    // active, bytes of payload a packet
 	LID       int    // InfiniBand's address within the subnet
-	GIDs      []GID  // without empty entries
+	GIDs      []GID  // without empty entries; of Devices only, since reading a table of a thousand entries takes time
 }
 
 // PortState is the state of a port.
@@ -102,6 +102,10 @@ func Devices() ([]Info, error) {
 			continue
 		}
 		infos[i] = describe(ctx, name)
+		for j := range infos[i].Ports {
+			p := &infos[i].Ports[j]
+			p.GIDs = gids(os.DirFS("/sys/class/infiniband"), name, p.Number, p.LinkLayer)
+		}
 		if err := failed(cCtxClose(ctx), "close device", name, ""); err != nil && infos[i].Err == nil {
 			infos[i].Err = err
 		}
@@ -143,7 +147,6 @@ func describe(ctx handle, name string) Info {
 		}
 		info.Ports = append(info.Ports, Port{
 			Number: number, State: PortState(p.state), LinkLayer: layer, MTU: int(p.mtu), LID: int(p.lid),
-			GIDs: gids(os.DirFS("/sys/class/infiniband"), name, number, layer),
 		})
 	}
 	return info

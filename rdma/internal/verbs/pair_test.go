@@ -29,13 +29,15 @@ type rail struct {
 	addr netip.Addr
 }
 
+var devices = sync.OnceValues(Devices)
+
 // rails are two active devices with IPv4 addresses.
 func rails(t *testing.T) [2]rail {
 	t.Helper()
 	if os.Getenv("WEFT_RDMA_TEST") == "" {
 		t.Skip("needs RDMA devices: run it by scripts/rdma/vm with WEFT_RDMA_TEST=1")
 	}
-	infos, err := Devices()
+	infos, err := devices()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,8 +72,9 @@ type end struct {
 	id  *ID
 	qp  *QP
 
-	pump sync.WaitGroup
-	got  chan Completion
+	pump   sync.WaitGroup
+	got    chan Completion
+	closed bool
 }
 
 func newEnd(t *testing.T, device string) *end {
@@ -118,9 +121,13 @@ func (e *end) newQP(id *ID) {
 	}
 }
 
-// close takes everything down in order; nothing of it may fail.
+// close takes everything down in order; nothing of it may fail. Once is enough.
 func (e *end) close() {
 	e.t.Helper()
+	if e.closed {
+		return
+	}
+	e.closed = true
 	if e.qp != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
