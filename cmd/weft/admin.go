@@ -175,9 +175,7 @@ func show[T any](f *adminFlags, w io.Writer, v *T, people func(io.Writer, *T)) e
 		people(w, v)
 		return nil
 	}
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	return enc.Encode(v)
+	return printJSON(w, v)
 }
 
 // newProgress prints a line a second to a terminal, and nothing elsewhere.

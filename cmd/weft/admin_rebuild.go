@@ -57,7 +57,7 @@ func rebuildCluster(ctx context.Context, file, state string, log *slog.Logger, r
 	if cfg.Cluster, err = cluster.Load(file); err != nil {
 		return nil, err
 	}
-	if cfg.Fabric, _, err = openFabric(cfg.Cluster, log); err != nil {
+	if cfg.Fabric, err = openFabric(cfg.Cluster, log); err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, cfg.Fabric.Close()) }()

@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -81,9 +80,7 @@ func newClusterCheck() *cobra.Command {
 				return err
 			}
 			if asJSON {
-				enc := json.NewEncoder(cmd.OutOrStdout())
-				enc.SetIndent("", "  ")
-				return enc.Encode(map[string]any{
+				return printJSON(cmd.OutOrStdout(), map[string]any{
 					"deployment": hex.EncodeToString(f.Deployment[:]), "layout": f.Layout.String(), "fabric": f.Fabric, "nodes": f.Nodes,
 				})
 			}

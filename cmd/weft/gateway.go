@@ -37,10 +37,12 @@ are generated once and kept in the state directory, readable by you alone.`,
 		if cfg.Logger, err = logger(); err != nil {
 			return err
 		}
-		if cfg.Fabric, cfg.Describe, err = openFabric(cfg.Cluster, cfg.Logger); err != nil {
+		fabric, err := openFabric(cfg.Cluster, cfg.Logger)
+		if err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, cfg.Fabric.Close()) }()
+		defer func() { err = errors.Join(err, fabric.Close()) }()
+		cfg.Fabric, cfg.Describe, cfg.Wires = fabric, fabric.Describe, fabric.Wires
 		cfg.Metrics = counters(cfg.Config.Metrics)
 		p, err := gateway.Start(cmd.Context(), cfg)
 		if err != nil {

@@ -41,11 +41,13 @@ a parallel filesystem.
   weft node                  serve the targets of this host to gateways
   weft gateway               serve S3 from the nodes of a cluster
   weft admin ...             look at, check and mend a running server
+  weft fabric ...            look at RDMA devices, measure the fabric
   weft bench s3 ...          measure any S3 endpoint`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Version:       version(),
 	}
-	root.AddCommand(newServerCommand(), newNodeCommand(), newGatewayCommand(), newClusterCommand(), newAdminCommand(), newBenchCommand())
+	root.AddCommand(newServerCommand(), newNodeCommand(), newGatewayCommand(), newClusterCommand(), newAdminCommand(), newFabricCommand(),
+		newBenchCommand())
 	return root
 }

@@ -42,10 +42,12 @@ mount, or a replaced one: it waits for the disk, or for ` + "`weft admin repair`
 		if cfg.Logger, err = logger(); err != nil {
 			return err
 		}
-		if cfg.Fabric, cfg.Describe, err = openFabric(cfg.Cluster, cfg.Logger); err != nil {
+		fabric, err := openFabric(cfg.Cluster, cfg.Logger)
+		if err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, cfg.Fabric.Close()) }()
+		defer func() { err = errors.Join(err, fabric.Close()) }()
+		cfg.Fabric, cfg.Describe = fabric, fabric.Describe
 		p, err := storagenode.Start(cmd.Context(), cfg)
 		if err != nil {
 			return err
@@ -54,7 +56,7 @@ mount, or a replaced one: it waits for the disk, or for ` + "`weft admin repair`
 		ctx, cancel := context.WithCancel(cmd.Context())
 		defer cancel()
 		if m := counters(metricsAddr); m != nil {
-			m.Fabric(metrics.One(cfg.Fabric))
+			m.Fabric(fabric.Wires)
 			m.Targets(p.Targets)
 			if err := serveMetrics(ctx, m, metricsAddr, cfg.Logger); err != nil {
 				cancel()

@@ -8,11 +8,26 @@ import (
 	"github.com/weftstore/weft/rdma"
 )
 
-// openFabric makes the transport of a process in a cluster; describe tells which
-// transports run and why. The transport is the caller's to close.
-func openFabric(f *cluster.File, _ *slog.Logger) (fabric rdma.Transport, describe func() []string, err error) {
-	if _, err := f.Secret(); err != nil {
-		return nil, nil, err
+// transport is what processes speak over.
+type transport interface {
+	rdma.Transport
+	// Describe tells which wires run, and why others do not.
+	Describe() []string
+	// Wires are those that run.
+	Wires() []rdma.Counted
+}
+
+// openFabric makes the transport of a process in a cluster. It is the caller's to
+// close.
+func openFabric(f *cluster.File, log *slog.Logger) (transport, error) {
+	secret, err := f.Secret()
+	if err != nil {
+		return nil, err
 	}
-	return nil, nil, errors.New("this build has no network transport: only `weft server` can run")
+	return openTransport(f.Fabric.Transport, f.Fabric.Options(secret, log))
+}
+
+// openTransport makes a transport of a kind: "auto", "verbs" or "tcp".
+func openTransport(string, rdma.Options) (transport, error) {
+	return nil, errors.New("this build has no network transport: only `weft server` can run")
 }

@@ -25,14 +25,7 @@ func (d *document) check(p *problems) *File {
 	if d.SecretFile == "" {
 		p.add("secret-file: name the file with the cluster's secret")
 	}
-	switch d.Fabric.Transport {
-	case "auto", "verbs", "tcp":
-	default:
-		p.add("fabric.transport %q: want auto, verbs or tcp", d.Fabric.Transport)
-	}
-	if d.Fabric.Lanes < 1 || d.Fabric.Lanes > maxLanes {
-		p.add("fabric.lanes %d: want 1 to %d", d.Fabric.Lanes, maxLanes)
-	}
+	d.Fabric.check(p)
 	for i := range d.Nodes {
 		d.Nodes[i].expand(f, p)
 	}
@@ -80,7 +73,7 @@ func (d *nodeDocument) expand(f *File, p *problems) {
 			continue
 		}
 		for i := range nodes {
-			addr, ok := hostPort(list[i])
+			addr, ok := HostPort(list[i])
 			if !ok {
 				p.add("node %q: address %q: want HOST or HOST:PORT", names[i], list[i])
 				break
@@ -126,6 +119,7 @@ func (f *File) checkNodes(p *problems) {
 			p.add("node %q is there twice", n.Name)
 		}
 		names[n.Name] = true
+		f.Fabric.checkRails(n, p)
 		for _, a := range n.Addresses {
 			if other, ok := addresses[a]; ok {
 				p.add("address %s is that of node %q and of node %q", a, other, n.Name)
@@ -154,8 +148,8 @@ func (f *File) checkLayout(s string, p *problems) {
 	}
 }
 
-// hostPort adds the default port to an address without one.
-func hostPort(s string) (string, bool) {
+// HostPort adds the default port to an address without one; false when it is none.
+func HostPort(s string) (string, bool) {
 	host, port, err := net.SplitHostPort(s)
 	if err != nil {
 		host, port = strings.TrimSuffix(strings.TrimPrefix(s, "["), "]"), DefaultPort

@@ -6,6 +6,10 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/weftstore/weft/cmd/weft/internal/settings"
+	"github.com/weftstore/weft/rdma"
 )
 
 const good = `
@@ -35,7 +39,8 @@ func TestParse(t *testing.T) {
 	if n, ok := f.Node("big"); !ok || n.Domain != "rack2" || n.Addresses[0] != "[fd00::1]:7400" {
 		t.Errorf("big: %+v, %v", n, ok)
 	}
-	if f.Fabric != (Fabric{Transport: "auto", Lanes: 2}) || f.Layout.K != 4 {
+	want2 := Fabric{Transport: "auto", Lanes: 2, Slots: 32, Staging: 64 << 20, KeepAlive: settings.Duration(5 * time.Second)}
+	if !reflect.DeepEqual(f.Fabric, want2) || f.Layout.K != 4 {
 		t.Errorf("%+v", f)
 	}
 }
@@ -48,6 +53,9 @@ colour = "red"
 [fabric]
 transport = "pigeon"
 lanes = 1000
+slots = 5000
+staging = "1MiB"
+keep-alive = "1h"
 [[node]]
 name = "a b"
 targets = ["relative", "/x", "/x/"]
@@ -74,11 +82,62 @@ targets = ["/y"]
 		t.Fatal("no error")
 	}
 	for _, w := range []string{
-		"deployment:", `"colour"`, "secret-file", "pigeon", "fabric.lanes", `"a b"`, `"relative"`, `"/x" is named twice`,
+		"deployment:", `"colour"`, "secret-file", "pigeon", "fabric.lanes", "fabric.slots", "fabric.staging 1MiB", "fabric.keep-alive 1h0m0s",
+		`"a b"`, `"relative"`, `"/x" is named twice`,
 		"same for 3 nodes", "0 targets", "h:99999", `"twice" is there twice`, `node "twice" and of node "n7"`, "[9-1]", "needs 18 targets",
 	} {
 		if !strings.Contains(err.Error(), w) {
 			t.Errorf("%v\nlacks %q", err, w)
+		}
+	}
+}
+
+// TestFabric: what is set arrives at the transport, and its limits are those of
+// package rdma.
+func TestFabric(t *testing.T) {
+	for _, c := range []Fabric{
+		defaultFabric(),
+		{Transport: "tcp", TLS: true, Lanes: maxLanes, Slots: maxSlots, Staging: maxStaging, HugePages: true, KeepAlive: settings.Duration(maxKeepAlive)},
+		{Transport: "verbs", Lanes: 1, Slots: 1, Staging: minStaging, KeepAlive: settings.Duration(minKeepAlive)},
+	} {
+		var p problems
+		if c.check(&p); len(p.list) > 0 {
+			t.Errorf("%+v: %v", c, p.list)
+		}
+		o, err := c.Options(make([]byte, rdma.MinSecret), nil).Complete()
+		if err != nil {
+			t.Errorf("package rdma refuses what the file allows: %v", err)
+		}
+		if len(o.Secret) != rdma.MinSecret || o.Lanes != c.Lanes || o.Slots != c.Slots || o.Staging != int(c.Staging) ||
+			o.TLS != c.TLS || o.HugePages != c.HugePages || o.KeepAlive != time.Duration(c.KeepAlive) {
+			t.Errorf("%+v became other options", c)
+		}
+	}
+	d, err := rdma.Options{Secret: make([]byte, rdma.MinSecret)}.Complete()
+	if c := defaultFabric(); err != nil || d.Lanes != c.Lanes || d.Slots != c.Slots || d.Staging != int(c.Staging) || d.KeepAlive != time.Duration(c.KeepAlive) {
+		t.Errorf("the defaults are not those of package rdma: %v", err)
+	}
+}
+
+func TestRails(t *testing.T) {
+	parse := func(rails, addresses string) error {
+		_, err := Parse([]byte("deployment = \"000102030405060708090a0b0c0d0e0f\"\nsecret-file = \"s\"\n[fabric]\nrails = " + rails +
+			"\n[[node]]\nname = \"n[1-2]\"\ntargets = [\"/d\"]\naddress = " + addresses + "\n"))
+		return err
+	}
+	if err := parse(`["10.0.0.0/24", "fd01::/64"]`, `["[fd01::[1-2]]:7400", "10.0.0.[1-2]"]`); err != nil {
+		t.Error(err)
+	}
+	for _, bad := range [][3]string{
+		{`["10.0.0.0/24", "10.1.0.0/24"]`, `["10.0.0.[1-2]"]`, "0 addresses in rail 10.1.0.0/24"},
+		{`["10.0.0.0/24"]`, `["10.0.0.[1-2]", "10.0.0.[3-4]"]`, "2 addresses in rail"},
+		{`["10.0.0.0/24"]`, `["10.0.0.[1-2]", "10.9.0.[1-2]"]`, "none of fabric.rails"},
+		{`["10.0.0.0/24"]`, `["n[1-2]"]`, "want an IP address"},
+		{`["10.0.0.0/24", "10.0.0.128/25"]`, `["10.0.0.[1-2]"]`, "overlap"},
+		{`["10.0.0.0/99"]`, `["10.0.0.[1-2]"]`, "10.0.0.0/99"},
+	} {
+		if err := parse(bad[0], bad[1]); err == nil || !strings.Contains(err.Error(), bad[2]) {
+			t.Errorf("%s %s: %v", bad[0], bad[1], err)
 		}
 	}
 }

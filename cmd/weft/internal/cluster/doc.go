@@ -9,7 +9,12 @@
 //	[fabric]                     optional
 //	transport = "auto"           auto, verbs or tcp
 //	tls = false                  encrypt tcp
-//	lanes = 2                    connections from a gateway to a node
+//	lanes = 2                    connections from a gateway to a node, at least one a rail
+//	slots = 32                   calls at once on each
+//	rails = ["10.0.0.0/24"]      networks; each node has one address in each of them
+//	staging = "64MiB"            registered memory of a node for transfers under way
+//	huge-pages = false           take registered memory from huge pages
+//	keep-alive = "5s"            silence before a sign of life; given up after three
 //
 //	[[node]]
 //	name = "node[1-6]"           host[01-16] stands for sixteen nodes

@@ -21,7 +21,6 @@ const (
 	maxTargets   = 60000 // of all nodes together
 	maxPerNode   = 1024
 	maxAddresses = 16
-	maxLanes     = 64
 	maxPath      = 1000
 )
 
@@ -36,13 +35,6 @@ type File struct {
 	SecretFile string // absolute, or relative to the working directory as Path is
 	Fabric     Fabric
 	Nodes      []Node
-}
-
-// Fabric has the settings of the transport.
-type Fabric struct {
-	Transport string `toml:"transport"` // "auto", "verbs" or "tcp"
-	TLS       bool   `toml:"tls"`
-	Lanes     int    `toml:"lanes"`
 }
 
 // Node is one storage node.
@@ -115,7 +107,7 @@ func Parse(b []byte) (*File, error) {
 	if len(b) > maxFile {
 		return nil, fmt.Errorf("longer than %d bytes", maxFile)
 	}
-	doc := document{Fabric: Fabric{Transport: "auto", Lanes: 2}}
+	doc := document{Fabric: defaultFabric()}
 	meta, err := toml.NewDecoder(bytes.NewReader(b)).Decode(&doc)
 	if err != nil {
 		return nil, err

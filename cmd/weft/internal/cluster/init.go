@@ -55,8 +55,15 @@ secret-file = "{{.Secret}}"
 transport = "auto"
 # Encrypt what goes over TCP.
 tls = false
-# Connections from a gateway to a node.
+# Connections from a gateway to a node; at least one for each rail.
 lanes = 2
+# Networks that carry the fabric, if there are several: each node has one address in
+# each, and "weft fabric devices" looks whether a host has RDMA in each.
+# rails = ["10.0.0.0/24", "10.1.0.0/24"]
+# Registered memory through which a node's transfers go, and huge pages for all
+# registered memory.
+# staging = "64MiB"
+# huge-pages = false
 
 # Storage nodes. A range such as node[01-16] in name and address stands for as many
 # nodes. address: one for each rail, HOST or HOST:PORT; by default the name and port

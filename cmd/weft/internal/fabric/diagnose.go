@@ -2,6 +2,7 @@ package fabric
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 )
 
@@ -18,6 +19,7 @@ type Problem struct {
 type Want struct {
 	Memory    uint64 // bytes to register
 	HugePages bool
+	Rails     []netip.Prefix // networks in which this host should have RDMA
 }
 
 // comfortable is the least MTU of an Ethernet interface that carries RDMA packets of 4096 bytes.
@@ -25,11 +27,12 @@ const comfortable = 4096 + roceHeaders
 
 // Diagnose says what is wrong with a host, what must be mended first coming first.
 func Diagnose(h *Host, want Want) []Problem {
-	d := &diagnosis{h: h, want: want}
+	d := &diagnosis{h: h, want: want, problems: []Problem{}}
 	d.software()
 	d.nodes()
 	d.memory()
 	d.devices()
+	d.rails()
 	return d.problems
 }
 
@@ -112,7 +115,7 @@ func (d *diagnosis) memory() {
 			if m.HugePageSize > 0 {
 				pages = m.HugePages - m.HugeFree + (d.want.Memory+m.HugePageSize-1)/m.HugePageSize
 			}
-			d.wrong("memory", fmt.Sprintf("%s of huge pages are free, and %s are wanted", size(free), size(d.want.Memory)),
+			d.advise("memory", fmt.Sprintf("%s of huge pages are free, and %s are wanted: ordinary ones are taken", size(free), size(d.want.Memory)),
 				fmt.Sprintf("sysctl -w vm.nr_hugepages=%d, and for good in /etc/sysctl.d/weft.conf", pages))
 		}
 	}

@@ -206,13 +206,13 @@ func TestMemory(t *testing.T) {
 	expect(t, Look(src), Want{Memory: 1 << 30}, "!memory ~ LimitMEMLOCK=infinity")
 	plant(t, src.Root, "proc/self/status = CapEff:\t0000000000004000")
 	expect(t, Look(src), Want{Memory: 1 << 30})
-	expect(t, Look(src), Want{Memory: 1 << 30, HugePages: true}, "!memory ~ vm.nr_hugepages=512")
+	expect(t, Look(src), Want{Memory: 1 << 30, HugePages: true}, "?memory ~ vm.nr_hugepages=512")
 	info := "Hugepagesize: 2048 kB\nHugePages_Total: 700\nHugePages_Free: 600\n"
 	if err := os.WriteFile(filepath.Join(src.Root, "proc/meminfo"), []byte(info), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	expect(t, Look(src), Want{Memory: 1 << 30, HugePages: true})
-	expect(t, Look(src), Want{Memory: 2 << 30, HugePages: true}, "!memory ~ vm.nr_hugepages=1124")
+	expect(t, Look(src), Want{Memory: 2 << 30, HugePages: true}, "?memory ~ vm.nr_hugepages=1124")
 }
 
 func TestRoCEMTU(t *testing.T) {

@@ -164,6 +164,10 @@ type Netdev struct {
 	MTU   int            `json:"mtu"`
 	RDMA  int            `json:"rdma_mtu,omitempty"` // payload of a RoCE packet that fits
 	Addrs []netip.Prefix `json:"addrs"`
+	// ARPIgnore and ARPAnnounce are as in net.ipv4.conf, the greater of the interface's
+	// and of all's.
+	ARPIgnore   int `json:"arp_ignore"`
+	ARPAnnounce int `json:"arp_announce"`
 }
 
 // Look gathers the facts. What cannot be read is left zero: a host without RDMA is

@@ -118,10 +118,17 @@ func (s *Source) netdev(name string, roce bool) Netdev {
 		Name: name, State: s.read("sys/class/net", name, "operstate"),
 		MTU: s.number(0, "sys/class/net", name, "mtu"), Addrs: s.Addrs(name),
 	}
+	n.ARPIgnore, n.ARPAnnounce = s.arp(name, "arp_ignore"), s.arp(name, "arp_announce")
 	if roce {
 		n.RDMA = roceMTU(n.MTU)
 	}
 	return n
+}
+
+// arp is a setting of an interface: the greater of its own and of all's counts.
+func (s *Source) arp(netdev, setting string) int {
+	const dir = "proc/sys/net/ipv4/conf"
+	return max(s.number(0, dir, netdev, setting), s.number(0, dir, "all", setting))
 }
 
 // roceHeaders is what the kernel sets aside of an Ethernet frame's payload for the

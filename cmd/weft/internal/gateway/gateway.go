@@ -43,6 +43,8 @@ type Parts struct {
 	Layout     erasure.Layout
 	Fabric     rdma.Transport
 	Nodes      []Node
+	// Wires are those whose counters are shown; nil: those of Fabric.
+	Wires func() []rdma.Counted
 	// Metrics is told of the gateway's parts and served; nil: none.
 	Metrics *metrics.Set
 	// Describe tells which transports run and why; nil for one within the process.
@@ -133,7 +135,11 @@ func (g *Gateway) openNodes(ctx context.Context) (err error) {
 func (g *Gateway) openPools(context.Context) (err error) {
 	g.pools, err = newPools(g.parts.Fabric, int(g.cfg.Memory), g.onClose)
 	if m := g.parts.Metrics; m != nil && err == nil {
-		m.Fabric(metrics.One(g.parts.Fabric))
+		wires := g.parts.Wires
+		if wires == nil {
+			wires = metrics.One(g.parts.Fabric)
+		}
+		m.Fabric(wires)
 		m.Pool("bulk", g.pools[0])
 		m.Pool("small", g.pools[1])
 		m.Targets(g.nodes.status)

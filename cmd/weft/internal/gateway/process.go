@@ -20,9 +20,10 @@ type ProcessConfig struct {
 	Cluster *cluster.File
 	// Fabric is the transport; it stays the caller's.
 	Fabric    rdma.Transport
-	Describe  func() []string // which transports run and why; nil: not told
-	PollEvery time.Duration   // 0 is 2 s
-	Metrics   *metrics.Set    // nil: none
+	Wires     func() []rdma.Counted // whose counters are shown; nil: those of Fabric
+	Describe  func() []string       // which transports run and why; nil: not told
+	PollEvery time.Duration         // 0 is 2 s
+	Metrics   *metrics.Set          // nil: none
 	Logger    *slog.Logger
 }
 
@@ -65,7 +66,7 @@ func Start(ctx context.Context, cfg ProcessConfig) (_ *Process, err error) {
 	}
 	p.Gateway, err = New(ctx, cfg.Config, Parts{
 		State: p.state, Meta: p.meta, Deployment: cfg.Cluster.Deployment, Layout: cfg.Cluster.Layout,
-		Fabric: cfg.Fabric, Nodes: Nodes(cfg.Cluster), Describe: cfg.Describe,
+		Fabric: cfg.Fabric, Wires: cfg.Wires, Nodes: Nodes(cfg.Cluster), Describe: cfg.Describe,
 		Metrics: cfg.Metrics, PollEvery: cfg.PollEvery, Logger: cfg.Logger,
 	})
 	return p, err

@@ -51,6 +51,14 @@ func PrintCounters(w io.Writer, results []Result) {
 	}
 }
 
+// PeerName says what answered, for people.
+func (l *Latency) PeerName() string {
+	if l.Peer == "node" {
+		return "storage node"
+	}
+	return "`weft fabric serve`"
+}
+
 // PingHeader is the first line of the table of pings; the times are in microseconds.
 func PingHeader(w io.Writer) {
 	fmt.Fprintf(w, "%8s%8s%10s%10s%10s%10s%10s%10s%10s\n", "size", "pings", "min us", "mean", "p50", "p90", "p99", "p99.9", "max")
