@@ -5,7 +5,7 @@ TARGETS_DIR ?= data
 FUZZTIME    ?= 5s
 
 .DEFAULT_GOAL := help
-.PHONY: help run build tools lint tidy test test-unit test-race test-clients \
+.PHONY: help run build tools lint tidy test test-unit test-race test-clients test-rdma \
 	test-soak-short soak check fuzz bench docs clean
 
 help: ## list the targets
@@ -32,6 +32,9 @@ test-race: ## Go tests with the race detector
 
 test-clients: ## real S3 clients against a running server; SUITES="boto3 rclone" to choose
 	@scripts/test $(or $(SUITES),boto3 awscli minio-go rclone s3fs pyarrow webdataset)
+
+test-rdma: ## real RDMA in a virtual machine (SoftRoCE); needs no RDMA hardware and no KVM
+	@scripts/test rdma
 
 test-soak-short: ## a few rounds of kill -9 under load
 	@scripts/test soak
