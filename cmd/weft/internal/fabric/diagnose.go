@@ -152,7 +152,7 @@ func (d *diagnosis) port(where string, p *Port) {
 		return
 	}
 	if !p.RoCE() {
-		d.ipoib(where, p)
+		d.address(where, p)
 		return
 	}
 	routable := false
@@ -173,8 +173,12 @@ func (d *diagnosis) port(where string, p *Port) {
 	}
 }
 
-// ipoib: rdma_cm finds InfiniBand ports by the IP addresses of their interfaces.
-func (d *diagnosis) ipoib(where string, p *Port) {
+// address: rdma_cm finds ports of InfiniBand and iWARP by the IP addresses of their interfaces.
+func (d *diagnosis) address(where string, p *Port) {
+	if len(p.Netdevs) == 0 && p.IWARP {
+		d.wrong(where, "no network interface: connections are made by IP address", "load the Ethernet driver of the same card (dmesg, lspci -k)")
+		return
+	}
 	if len(p.Netdevs) == 0 {
 		d.wrong(where, "no IPoIB interface: connections are made by IP address", "modprobe ib_ipoib, then give the interface an address: ip addr add ADDRESS/PREFIX dev ib0")
 		return
@@ -186,13 +190,13 @@ func (d *diagnosis) ipoib(where string, p *Port) {
 			}
 		}
 	}
-	d.wrong(where, "the IPoIB interface has no address: connections are made by IP address",
+	d.wrong(where, "the interface has no address: connections are made by IP address",
 		fmt.Sprintf("ip addr add ADDRESS/PREFIX dev %s && ip link set %s up", p.Netdevs[0].Name, p.Netdevs[0].Name))
 }
 
 func inactiveFix(p *Port) string {
 	switch {
-	case p.RoCE():
+	case p.LinkLayer == "Ethernet":
 		return fmt.Sprintf("ip link set %s up; if it is: cable, switch port, transceiver (ethtool %s)", netdevName(p), netdevName(p))
 	case p.State == "INIT":
 		return "no subnet manager answers: enable that of a switch, or systemctl start opensm on one host"

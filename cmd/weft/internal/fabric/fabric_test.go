@@ -33,7 +33,7 @@ func tree(t *testing.T, names string, extra ...string) Source {
 		Root: root, Cgo: true, LibraryDirs: []string{"/usr/lib/x86_64-linux-gnu"}, Open: openDevice,
 		Memlock: func() (uint64, uint64) { return Unlimited, Unlimited },
 		DeviceOf: func(netdev string) (string, error) {
-			device := map[string]string{"ens1f0np0": "mlx5_0", "ens1f1np1": "mlx5_1", "ib0": "mlx5_0", "eth0": "rxe0"}[netdev]
+			device := map[string]string{"ens1f0np0": "mlx5_0", "ens1f1np1": "mlx5_1", "ib0": "mlx5_0", "eth0": "rxe0", "eth1": "siw0"}[netdev]
 			if device == "" {
 				return "", errors.New("unknown device type")
 			}
@@ -152,6 +152,24 @@ func TestRXE(t *testing.T) {
 	expect(t, Look(tree(t, "common rxe", "sys/class/net/eth0/mtu = 300")), Want{}, "!rxe0/1 ~ too small")
 	expect(t, Look(tree(t, "common rxe", "sys/class/net/eth0/mtu = 9000", dir+"gids/1 -")), Want{}, "!rxe0/1 ~ ip addr add ADDRESS/PREFIX dev eth0")
 	expect(t, Look(tree(t, "common rxe", dir+"state = 1: DOWN")), Want{}, "!rxe0/1 ~ ip link set eth0 up")
+}
+
+// TestIWARP: no GIDs of RoCE are wanted, only an address.
+func TestIWARP(t *testing.T) {
+	const dir = "sys/class/infiniband/siw0/"
+	src := tree(t, "common", dir+"node_type = 4: RNIC", dir+"ports/1/state = 4: ACTIVE", dir+"ports/1/phys_state = 5: LinkUp",
+		dir+"ports/1/link_layer = Ethernet", dir+"ports/1/gids/0 = 0242:ac11:0002:0000:0000:0000:0000:0000", dir+"ports/1/gid_attrs/types/0 = IB/RoCE v1",
+		"sys/class/net/eth1/mtu = 1500", "sys/class/net/eth1/operstate = up")
+	src.Addrs = func(string) []netip.Prefix { return []netip.Prefix{netip.MustParsePrefix("10.2.0.5/24")} }
+	h := Look(src)
+	if p := h.Devices[0].Ports[0]; !p.IWARP || p.RoCE() || p.GIDs[0].Type != "iWARP" || len(p.Netdevs) != 1 || p.Netdevs[0].Name != "eth1" {
+		t.Errorf("port %+v", p)
+	}
+	expect(t, h, Want{})
+	src.Addrs = func(string) []netip.Prefix { return nil }
+	expect(t, Look(src), Want{}, "!siw0/1 ~ ip addr add ADDRESS/PREFIX dev eth1")
+	expect(t, Look(tree(t, "common", dir+"node_type = 4: RNIC", dir+"ports/1/state = 4: ACTIVE", dir+"ports/1/link_layer = Ethernet")),
+		Want{}, "!siw0/1 ~ Ethernet driver")
 }
 
 func TestNothing(t *testing.T) {

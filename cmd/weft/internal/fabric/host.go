@@ -137,7 +137,8 @@ type Port struct {
 	State     string   `json:"state"`      // "ACTIVE", "DOWN", "INIT", "ARMED"
 	Physical  string   `json:"phys_state"` // "LinkUp", "Polling", "Disabled"
 	LinkLayer string   `json:"link_layer"` // "Ethernet", "InfiniBand"
-	Rate      string   `json:"rate"`       // as the kernel says: "100 Gb/sec (4X EDR)"
+	IWARP     bool     `json:"iwarp,omitempty"`
+	Rate      string   `json:"rate"` // as the kernel says: "100 Gb/sec (4X EDR)"
 	LID       int      `json:"lid,omitempty"`
 	GIDs      []GID    `json:"gids"`
 	Netdevs   []Netdev `json:"netdevs"`
@@ -146,13 +147,13 @@ type Port struct {
 // Active says whether the port carries traffic.
 func (p *Port) Active() bool { return p.State == "ACTIVE" }
 
-// RoCE says whether the port is one of Ethernet.
-func (p *Port) RoCE() bool { return p.LinkLayer == "Ethernet" }
+// RoCE says whether the port speaks RoCE: the other protocol on Ethernet is iWARP.
+func (p *Port) RoCE() bool { return p.LinkLayer == "Ethernet" && !p.IWARP }
 
 // GID is an entry of a port's table, empty ones left out.
 type GID struct {
 	Index  int        `json:"index"`
-	Type   string     `json:"type"` // "IB", "RoCE v1", "RoCE v2"
+	Type   string     `json:"type"` // "IB", "RoCE v1", "RoCE v2", "iWARP"
 	Addr   netip.Addr `json:"addr"` // IPv4 where the GID maps one
 	Netdev string     `json:"netdev,omitempty"`
 }

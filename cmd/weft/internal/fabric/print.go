@@ -42,7 +42,7 @@ func printDevice(w io.Writer, d *Device) {
 		labelled("driver ", d.Driver), labelled("board ", d.Board), labelled("firmware ", d.Firmware), labelled("GUID ", d.NodeGUID), numa(d.NUMA)), ", "))
 	for i := range d.Ports {
 		p := &d.Ports[i]
-		fmt.Fprintf(w, "  port %d\t%s (%s), %s, %s\n", p.Number, p.State, p.Physical, p.LinkLayer, p.Rate)
+		fmt.Fprintf(w, "  port %d\t%s (%s), %s, %s\n", p.Number, p.State, p.Physical, protocol(p), p.Rate)
 		for _, n := range p.Netdevs {
 			text := fmt.Sprintf("%s, MTU %d", n.State, n.MTU)
 			if n.RDMA > 0 {
@@ -76,6 +76,17 @@ func printHost(w io.Writer, h *Host) {
 	}
 	fmt.Fprintf(w, "memlock\t%s\n", limit)
 	fmt.Fprintf(w, "huge pages\t%d of %d free, %s each\n", h.Memory.HugeFree, h.Memory.HugePages, size(h.Memory.HugePageSize))
+}
+
+// protocol is what a port speaks.
+func protocol(p *Port) string {
+	switch {
+	case p.IWARP:
+		return "iWARP"
+	case p.RoCE():
+		return "Ethernet (RoCE)"
+	}
+	return p.LinkLayer
 }
 
 func labelled(label, value string) string {

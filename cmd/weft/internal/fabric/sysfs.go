@@ -23,25 +23,26 @@ func (s *Source) device(name string, netdevs map[string][]string) Device {
 	if link, err := os.Readlink(filepath.Join(s.Root, infiniband, name, "device", "driver")); err == nil {
 		d.Driver = filepath.Base(link)
 	}
+	iwarp := afterColon(s.read(infiniband, name, "node_type")) == "RNIC"
 	for _, number := range s.list(infiniband, name, "ports") {
 		if n, err := strconv.Atoi(number); err == nil {
-			d.Ports = append(d.Ports, s.port(name, n, netdevs[name]))
+			d.Ports = append(d.Ports, s.port(name, n, netdevs[name], iwarp))
 		}
 	}
 	slices.SortFunc(d.Ports, func(a, b Port) int { return a.Number - b.Number })
 	return d
 }
 
-func (s *Source) port(device string, number int, netdevs []string) Port {
+func (s *Source) port(device string, number int, netdevs []string, iwarp bool) Port {
 	dir := filepath.Join(infiniband, device, "ports", strconv.Itoa(number))
 	p := Port{
 		Number: number, State: afterColon(s.read(dir, "state")), Physical: afterColon(s.read(dir, "phys_state")),
-		LinkLayer: s.read(dir, "link_layer"), Rate: s.read(dir, "rate"),
+		LinkLayer: s.read(dir, "link_layer"), Rate: s.read(dir, "rate"), IWARP: iwarp,
 	}
 	if lid, err := strconv.ParseUint(s.read(dir, "lid"), 0, 16); err == nil {
 		p.LID = int(lid)
 	}
-	p.GIDs = s.gids(dir, p.RoCE())
+	p.GIDs = s.gids(dir, &p)
 	// The table of GIDs tells the interfaces of a RoCE port also when it has none in use.
 	var names []string
 	for _, index := range s.list(dir, "gid_attrs", "ndevs") {
@@ -73,7 +74,7 @@ func (s *Source) ofPort(netdevs []string, number int) []string {
 }
 
 // gids are the entries in use: an empty one has no type.
-func (s *Source) gids(dir string, roce bool) []GID {
+func (s *Source) gids(dir string, p *Port) []GID {
 	var out []GID
 	for _, name := range s.list(dir, "gids") {
 		index, err := strconv.Atoi(name)
@@ -90,8 +91,10 @@ func (s *Source) gids(dir string, roce bool) []GID {
 			continue
 		case kind == "RoCE v2":
 			g.Type = kind
-		case roce:
+		case p.RoCE():
 			g.Type = "RoCE v1"
+		case p.IWARP:
+			g.Type = "iWARP"
 		}
 		out = append(out, g)
 	}
