@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -180,9 +181,9 @@ func dial(ctx context.Context, t transport, addr string) (*peer, error) {
 	case !errors.Is(err, rdma.ErrPeer):
 		return nil, err
 	}
-	return nil, fmt.Errorf("%w\nwires of this end:\n  %s\nLook whether the other end runs there (`weft admin status` on a node, or `weft fabric serve`), with "+
-		"the same secret, --transport and --tls, and whether a firewall is between; `weft fabric devices` on both tells what is wrong with RDMA",
-		err, strings.Join(t.Describe(), "\n  "))
+	return nil, fmt.Errorf("%w\n  this end has %s\n  Look whether the other end runs there (`weft admin status` on a node, or `weft fabric serve`), with "+
+		"the same secret, --transport and --tls, and no firewall between; `weft fabric devices` on both tells what is wrong with RDMA",
+		err, strings.Join(t.Describe(), "\n  and "))
 }
 
 // allUp waits until a connection has all its lanes: the first is enough to dial.
@@ -215,6 +216,17 @@ func (p *peer) wires() []string {
 		}
 	}
 	return up
+}
+
+// over says for people which wires carry the connection, and what to do when RDMA
+// was hoped for.
+func (p *peer) over(to *far) string {
+	up := p.wires()
+	text := strings.Join(up, " and ")
+	if to.kind == "auto" && !slices.Contains(up, "verbs") {
+		text += "\n  " + strings.Join(p.Describe(), "\n  ") + "\n  RDMA is not used: --transport verbs tells why, and `weft fabric devices` on both hosts"
+	}
+	return text
 }
 
 func printJSON(w io.Writer, v any) error {

@@ -97,7 +97,7 @@ func (b *fabricBench) run(cmd *cobra.Command, args []string) (err error) {
 	r := benchReport{Address: p.addr, Peer: first.Peer, Fabric: p.Describe()}
 	run := &bench.Bench{Conn: p.conn, Transport: p, Wires: p.Wires}
 	if !b.asJSON {
-		fmt.Fprintf(out, "%s is a %s\n", p.addr, first.PeerName())
+		fmt.Fprintf(out, "%s is %s, over %s\n", p.addr, first.PeerName(), p.over(to))
 		bench.Header(out)
 		run.Each = func(r *bench.Result) { r.Print(out) }
 	}

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -95,10 +93,7 @@ func (f *fabricPing) ping(ctx context.Context, to *far, out io.Writer) (_ *pingR
 		}
 		if i == 0 {
 			r.Peer = l.Peer
-			fmt.Fprintf(out, "%s is a %s, over %s\n", p.addr, l.PeerName(), strings.Join(r.Wires, " and "))
-			if to.kind == "auto" && !slices.Contains(r.Wires, "verbs") {
-				fmt.Fprintf(out, "  %s\n  RDMA is not used: --transport verbs, here, tells why\n", strings.Join(r.Fabric, "\n  "))
-			}
+			fmt.Fprintf(out, "%s is %s, over %s\n", p.addr, l.PeerName(), p.over(to))
 			bench.PingHeader(out)
 		}
 		l.Print(out)

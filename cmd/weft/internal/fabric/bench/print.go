@@ -54,7 +54,7 @@ func PrintCounters(w io.Writer, results []Result) {
 // PeerName says what answered, for people.
 func (l *Latency) PeerName() string {
 	if l.Peer == "node" {
-		return "storage node"
+		return "a storage node"
 	}
 	return "`weft fabric serve`"
 }
