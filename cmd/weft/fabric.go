@@ -34,7 +34,7 @@ ends need the same secret: that of the cluster file, or --secret-file.`,
   weft fabric serve --secret-file s        # on one host
   weft fabric bench 10.0.0.7:7410 --secret-file s   # on another`,
 	}
-	cmd.AddCommand(newFabricDevices(lookHere), newFabricPing(openTransport), newFabricBench(openTransport), newFabricServe(openTransport))
+	cmd.AddCommand(newFabricDevices(lookHere), newFabricPing(openTransport, lookHere), newFabricBench(openTransport), newFabricServe(openTransport))
 	return cmd
 }
 

@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"net/netip"
 
 	"github.com/spf13/cobra"
 
+	"github.com/weftstore/weft/cmd/weft/internal/fabric"
 	"github.com/weftstore/weft/cmd/weft/internal/fabric/bench"
 )
 
@@ -18,18 +21,21 @@ type pingReport struct {
 	Wires   []string         `json:"wires"`
 	Fabric  []string         `json:"fabric"` // wires of this end, and why others do not run
 	Sizes   []*bench.Latency `json:"sizes"`
+	// Problems are what does not fit between the RDMA of both ends.
+	Problems []fabric.Problem `json:"problems,omitempty"`
 }
 
 // fabricPing has the flags of weft fabric ping.
 type fabricPing struct {
 	endFlags
+	look  func() *fabric.Host
 	count int
 	texts []string
 	sizes []int
 }
 
-func newFabricPing(open opener) *cobra.Command {
-	f := &fabricPing{endFlags: endFlags{open: open}}
+func newFabricPing(open opener, look func() *fabric.Host) *cobra.Command {
+	f := &fabricPing{endFlags: endFlags{open: open}, look: look}
 	cmd := &cobra.Command{
 		Use:   "ping ADDRESS[,ADDRESS...] | --node NAME",
 		Short: "Measure round trips to a storage node or to weft fabric serve",
@@ -37,7 +43,8 @@ func newFabricPing(open opener) *cobra.Command {
 serve sends back as many bytes as came; a storage node answers each with a short refusal,
 which takes it as long as a small request does. Times are in microseconds.
 
-Each of several addresses of the other end, its rails, is measured apart.`,
+Each of several addresses of the other end, its rails, is measured apart. With weft fabric
+serve it also compares the RDMA interfaces of both hosts: MTU, protocol, networks.`,
 		Example: `  weft fabric ping --node node3
   weft fabric ping 10.0.0.7 --transport verbs --size 64 --count 10000
   weft fabric ping 10.0.0.7:7410,10.1.0.7:7410 --secret-file s --json`,
@@ -99,5 +106,26 @@ func (f *fabricPing) ping(ctx context.Context, to *far, out io.Writer) (_ *pingR
 		l.Print(out)
 		r.Sizes = append(r.Sizes, l)
 	}
+	if to.kind != "tcp" && r.Peer == "fabric" {
+		if r.Problems, err = f.compare(ctx, p); err != nil {
+			return nil, err
+		}
+		fabric.PrintProblems(out, r.Problems)
+	}
 	return r, nil
+}
+
+// compare looks whether the RDMA of this host and of the other fit, if there is any here.
+func (f *fabricPing) compare(ctx context.Context, p *peer) ([]fabric.Problem, error) {
+	here := fabric.Rails(f.look())
+	if len(here) == 0 {
+		return nil, nil
+	}
+	there, err := bench.Rails(ctx, p.conn)
+	if err != nil {
+		return nil, err
+	}
+	host, _, _ := net.SplitHostPort(p.addr)
+	addr, _ := netip.ParseAddr(host) // of a name none is looked for
+	return fabric.Mismatches(here, there, addr), nil
 }

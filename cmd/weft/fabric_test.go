@@ -107,12 +107,15 @@ func serve(t *testing.T, open opener, args ...string) {
 	})
 }
 
+// nothing is a host without RDMA.
+func nothing() *fabric.Host { return &fabric.Host{} }
+
 func TestFabricPing(t *testing.T) {
 	o, secret := newOpened(t), secretFile(t)
 	for _, addr := range []string{"10.0.0.7:7410", "10.1.0.7:7410"} {
 		serve(t, o.open, "--secret-file", secret, "--listen", addr)
 	}
-	out, err := exec(t, newFabricPing(o.open), "10.0.0.7:7410,10.1.0.7:7410", "--secret-file", secret, "--count", "20", "--size", "64,16KiB", "--json")
+	out, err := exec(t, newFabricPing(o.open, nothing), "10.0.0.7:7410,10.1.0.7:7410", "--secret-file", secret, "--count", "20", "--size", "64,16KiB", "--json")
 	var reports []pingReport
 	if err != nil || json.Unmarshal([]byte(out), &reports) != nil || len(reports) != 2 {
 		t.Fatalf("%v: %s", err, out)
@@ -123,9 +126,17 @@ func TestFabricPing(t *testing.T) {
 			t.Errorf("report %+v", r)
 		}
 	}
-	out, err = exec(t, newFabricPing(o.open), "10.0.0.7:7410", "--secret-file", secret, "--count", "1")
-	if err != nil || !strings.Contains(out, "p99.9") || !strings.Contains(out, "over mem") {
+	out, err = exec(t, newFabricPing(o.open, nothing), "10.0.0.7:7410", "--secret-file", secret, "--count", "1")
+	if err != nil || !strings.Contains(out, "p99.9") || !strings.Contains(out, "over mem") || strings.Contains(out, "WRONG") {
 		t.Errorf("%v:\n%s", err, out)
+	}
+	with := func() *fabric.Host {
+		port := fabric.Port{State: "ACTIVE", LinkLayer: "Ethernet", Netdevs: []fabric.Netdev{{Name: "ens1", MTU: 9000}}}
+		return &fabric.Host{Devices: []fabric.Device{{Name: "mlx5_0", Ports: []fabric.Port{port}}}}
+	}
+	out, err = exec(t, newFabricPing(o.open, with), "10.0.0.7:7410", "--secret-file", secret, "--count", "1")
+	if err != nil || !strings.Contains(out, "WRONG") {
+		t.Errorf("this test's host has no interface at 10.0.0.7: %v:\n%s", err, out)
 	}
 }
 
@@ -180,7 +191,7 @@ func TestFabricMistakes(t *testing.T) {
 		{[]string{"10.0.0.7", "--secret-file", secret, "--size", "17KiB"}, "16384"},
 		{[]string{"10.0.0.7", "--secret-file", secret, "--size", "big"}, "--size"},
 	} {
-		_, err := exec(t, newFabricPing(o.open), append(c.args, "--count", "1")...)
+		_, err := exec(t, newFabricPing(o.open, nothing), append(c.args, "--count", "1")...)
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%q: %v\nwant %s", c.args, err, c.want)
 		}
@@ -196,7 +207,7 @@ func TestFabricMistakes(t *testing.T) {
 			t.Errorf("--op %s: %v", c.op, err)
 		}
 	}
-	if _, err := exec(t, newFabricPing(o.open), "--node", "n1", "--cluster", cluster, "--count", "1"); err != nil {
+	if _, err := exec(t, newFabricPing(o.open, nothing), "--node", "n1", "--cluster", cluster, "--count", "1"); err != nil {
 		t.Errorf("a node of a cluster: %v", err)
 	}
 }

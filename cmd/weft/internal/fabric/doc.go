@@ -9,5 +9,7 @@
 //
 // It does not use the RDMA libraries: it must work where they are missing.
 //
-// Main types: Source, Host, Device, Port, Problem, Counters.
+// Rails and Mismatches compare two hosts.
+//
+// Main types: Source, Host, Device, Port, Problem, Rail, Counters.
 package fabric

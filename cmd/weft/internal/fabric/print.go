@@ -25,15 +25,20 @@ func (r *Report) Print(w io.Writer) {
 		fmt.Fprintln(w, "\nRDMA can be used.")
 		return
 	}
-	for _, p := range r.Problems {
+	PrintProblems(w, r.Problems)
+	if !Wrong(r.Problems) {
+		fmt.Fprintln(w, "\nRDMA can be used.")
+	}
+}
+
+// PrintProblems writes each with its remedy, for people.
+func PrintProblems(w io.Writer, problems []Problem) {
+	for _, p := range problems {
 		kind := "WRONG "
 		if p.Advice {
 			kind = "advice"
 		}
 		fmt.Fprintf(w, "\n%s  %s: %s\n        -> %s\n", kind, p.Where, p.What, p.Fix)
-	}
-	if !Wrong(r.Problems) {
-		fmt.Fprintln(w, "\nRDMA can be used.")
 	}
 }
 

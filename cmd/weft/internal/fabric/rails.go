@@ -9,7 +9,8 @@ import (
 // carrier is a network interface of a port that carries traffic.
 type carrier struct {
 	*Netdev
-	where string // the port
+	port  *Port
+	where string // the port's name
 }
 
 // carriers are those of all devices, each interface once.
@@ -22,7 +23,7 @@ func (d *diagnosis) carriers() []carrier {
 			for k := range port.Netdevs {
 				n := &port.Netdevs[k]
 				if port.Active() && !slices.ContainsFunc(out, func(c carrier) bool { return c.Name == n.Name }) {
-					out = append(out, carrier{n, fmt.Sprintf("%s/%d", device.Name, port.Number)})
+					out = append(out, carrier{n, port, fmt.Sprintf("%s/%d", device.Name, port.Number)})
 				}
 			}
 		}
@@ -71,8 +72,8 @@ func freeCarrier(carriers []carrier, rails []netip.Prefix) string {
 func (d *diagnosis) sameNetwork(carriers []carrier) {
 	for i, a := range carriers {
 		for _, b := range carriers[:i] {
-			net, ok := common(a.Netdev, b.Netdev)
-			if !ok {
+			net, ok := common(a.Addrs, b.Addrs)
+			if !ok || !net.Addr().Is4() {
 				continue
 			}
 			where := a.Name + ", " + b.Name
@@ -87,16 +88,4 @@ func (d *diagnosis) sameNetwork(carriers []carrier) {
 			}
 		}
 	}
-}
-
-// common is an IPv4 network in which both have an address.
-func common(a, b *Netdev) (netip.Prefix, bool) {
-	for _, p := range a.Addrs {
-		for _, q := range b.Addrs {
-			if p.Addr().Is4() && p.Masked() == q.Masked() {
-				return p.Masked(), true
-			}
-		}
-	}
-	return netip.Prefix{}, false
 }

@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/weftstore/weft/cmd/weft/internal/fabric"
 	"github.com/weftstore/weft/erasure"
 	"github.com/weftstore/weft/internal/checksum"
 	"github.com/weftstore/weft/node"
@@ -48,6 +50,9 @@ func TestPing(t *testing.T) {
 	}
 	if l.Peer != "fabric" || l.Count != 100 || l.Min <= 0 || l.Min > l.P50 || l.P50 > l.P90 || l.P90 > l.P99 || l.P99 > l.P999 || l.P999 > l.Max {
 		t.Errorf("latency %+v", l)
+	}
+	if _, err := Rails(t.Context(), b.Conn); err != nil {
+		t.Error(err)
 	}
 	for _, size := range []int{headSize - 1, rdma.MaxMessage + 1} {
 		if _, err := Ping(t.Context(), b.Conn, 1, size); err == nil {
@@ -223,6 +228,9 @@ func TestChunks(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := rig(t, service.Handler())
+	if _, err := Rails(t.Context(), b.Conn); !errors.Is(err, ErrRefused) {
+		t.Errorf("rails of a node: %v", err)
+	}
 	if l, err := Ping(t.Context(), b.Conn, 10, 64); err != nil || l.Peer != "node" {
 		t.Errorf("ping of a node: %+v, %v", l, err)
 	}
@@ -265,6 +273,26 @@ func TestChunks(t *testing.T) {
 	}
 }
 
+// TestRails: what the other end tells is told on, and nothing that a terminal obeys.
+func TestRails(t *testing.T) {
+	told := []fabric.Rail{{Port: "mlx5_0/1", Netdev: "ens\x1b[2J1", MTU: 9000, Protocol: "RoCE v2", Addrs: []netip.Prefix{netip.MustParsePrefix("10.0.0.7/24")}}}
+	b := rig(t, func(_ context.Context, _ rdma.Peer, _, rep []byte) int { return reply(rep, opRails, told) })
+	got, err := Rails(t.Context(), b.Conn)
+	if err != nil || len(got) != 1 || got[0].MTU != 9000 || got[0].Addrs[0] != told[0].Addrs[0] || got[0].Netdev != "ens?[2J1" {
+		t.Errorf("%+v, %v", got, err)
+	}
+	long := rig(t, func(_ context.Context, _ rdma.Peer, _, rep []byte) int {
+		return reply(rep, opRails, make([]fabric.Rail, 1000))
+	})
+	if _, err := Rails(t.Context(), long.Conn); !errors.Is(err, ErrRefused) {
+		t.Errorf("more than a message holds: %v", err)
+	}
+	wrong := rig(t, func(_ context.Context, _ rdma.Peer, _, rep []byte) int { return reply(rep, opRails, "what?") })
+	if _, err := Rails(t.Context(), wrong.Conn); err == nil {
+		t.Error("an answer of another shape passes")
+	}
+}
+
 func FuzzServer(f *testing.F) {
 	var p [runSize]byte
 	r := run{verb: Push, depth: 2, block: 4096, transfers: 3, memory: rdma.Remote{Addr: 1 << 40, RKey: 5, Len: 8192}}
@@ -281,6 +309,7 @@ func FuzzServer(f *testing.F) {
 	f.Cleanup(func() { os.RemoveAll(root) })
 	s := NewServer(func() []rdma.Counted { return nil })
 	s.root = root
+	s.look = func() *fabric.Host { return &fabric.Host{} }
 	f.Fuzz(func(t *testing.T, req []byte) {
 		if len(req) > rdma.MaxMessage {
 			return

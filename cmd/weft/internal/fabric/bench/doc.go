@@ -23,6 +23,7 @@
 //	                 24 time (8, ns) 32 seed (8) 40 addr (8) 48 rkey (4) 52 len (4)
 //	                reply 40 bytes: 8 transfers (8) 16 bytes (8) 24 time (8, ns) 32 mismatches (8)
 //	op 3 counters   reply: a JSON object of numbers
+//	op 4 rails      reply: a JSON array of fabric.Rail
 //
 //	A reply has detail 0, or 1 and the text of an error of at most 256 bytes.
 //

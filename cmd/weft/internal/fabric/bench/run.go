@@ -2,7 +2,6 @@ package bench
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -160,18 +159,29 @@ func (b *Bench) here() fabric.Counters {
 
 // there asks the other end; nil when it does not tell.
 func (b *Bench) there(ctx context.Context) fabric.Counters {
-	var req [headSize]byte
-	head(req[:], opCounters, 0)
-	rep := make([]byte, rdma.MaxMessage)
-	n, err := b.Conn.Call(ctx, req[:], rep)
-	if err != nil || answer(rep[:n], opCounters) != nil {
+	told := fabric.Counters{}
+	if ask(ctx, b.Conn, opCounters, &told) != nil {
 		return nil
 	}
 	out := fabric.Counters{}
-	if json.Unmarshal(rep[headSize:n], &out) != nil {
-		return nil
+	for name, v := range told {
+		out[printable(name)] = v
 	}
 	return out
+}
+
+// Rails asks the other end for its interfaces that carry RDMA. ErrRefused when it is a
+// storage node.
+func Rails(ctx context.Context, conn rdma.Conn) ([]fabric.Rail, error) {
+	var rails []fabric.Rail
+	if err := ask(ctx, conn, opRails, &rails); err != nil {
+		return nil, fmt.Errorf("ask for the interfaces of the other end: %w", err)
+	}
+	for i := range rails {
+		r := &rails[i]
+		r.Port, r.Netdev, r.Protocol = printable(r.Port), printable(r.Netdev), printable(r.Protocol)
+	}
+	return rails, nil
 }
 
 // spare is how much longer than the run a call may take.

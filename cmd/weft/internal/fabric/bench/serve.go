@@ -2,7 +2,6 @@ package bench
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
@@ -17,14 +16,16 @@ import (
 // Server answers pings and moves bytes.
 type Server struct {
 	wires func() []rdma.Counted
+	look  func() *fabric.Host
 	root  string // of sysfs
 	runs  chan struct{}
 }
 
-// NewServer makes one that tells of these wires' counters and of those of this
-// host's devices.
+// NewServer makes one that tells of these wires' counters, and of the devices of this
+// host.
 func NewServer(wires func() []rdma.Counted) *Server {
-	return &Server{wires: wires, root: "/", runs: make(chan struct{}, MaxRuns)}
+	look := func() *fabric.Host { return fabric.Look(fabric.LocalSource()) }
+	return &Server{wires: wires, look: look, root: "/", runs: make(chan struct{}, MaxRuns)}
 }
 
 // Handler is for rdma.Transport.Serve.
@@ -48,6 +49,8 @@ func (s *Server) handle(ctx context.Context, p rdma.Peer, req, rep []byte) int {
 		return m.encode(rep)
 	case ok && op == opCounters:
 		return s.counters(rep)
+	case ok && op == opRails:
+		return reply(rep, op, fabric.Rails(s.look()))
 	}
 	return refuse(rep, op, errors.New("unknown request"))
 }
@@ -106,21 +109,13 @@ func (s *Server) run(ctx context.Context, p rdma.Peer, r *run) (*moved, error) {
 }
 
 func (s *Server) counters(rep []byte) int {
-	head(rep, opCounters, 0)
 	all := Counters(s.wires(), s.root)
 	for name, v := range all {
 		if v == 0 {
 			delete(all, name)
 		}
 	}
-	b, err := json.Marshal(all)
-	if err == nil && len(b) > len(rep)-headSize {
-		err = errors.New("too many counters for one message")
-	}
-	if err != nil {
-		return refuse(rep, opCounters, err)
-	}
-	return headSize + copy(rep[headSize:], b)
+	return reply(rep, opCounters, all)
 }
 
 // Counters are those of wires ("verbs PushedBytes") and of the devices of the host

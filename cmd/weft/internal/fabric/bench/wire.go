@@ -1,11 +1,14 @@
 package bench
 
 import (
+	"context"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/weftstore/weft/rdma"
 )
@@ -22,6 +25,7 @@ const (
 	opPing     = 1
 	opRun      = 2
 	opCounters = 3
+	opRails    = 4
 )
 
 // Limits of one run.
@@ -177,15 +181,47 @@ func answer(p []byte, op byte) error {
 	case !ok || got != op:
 		return fmt.Errorf("%w: it does not run `weft fabric serve`", ErrRefused)
 	case detail != 0:
-		text := strings.Map(func(r rune) rune {
-			if r < ' ' || r == 0x7f {
-				return ' '
-			}
-			return r
-		}, strings.ToValidUTF8(string(p[headSize:min(len(p), headSize+maxText)]), "?"))
-		return fmt.Errorf("%w: %s", ErrRefused, text)
+		return fmt.Errorf("%w: %s", ErrRefused, printable(string(p[headSize:min(len(p), headSize+maxText)])))
 	}
 	return nil
+}
+
+// printable is text of the other end that a terminal may see.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, strings.ToValidUTF8(s, "?"))
+}
+
+// reply writes v as JSON.
+func reply(p []byte, op byte, v any) int {
+	head(p, op, 0)
+	b, err := json.Marshal(v)
+	if err == nil && len(b) > len(p)-headSize {
+		err = errors.New("too much for one message")
+	}
+	if err != nil {
+		return refuse(p, op, err)
+	}
+	return headSize + copy(p[headSize:], b)
+}
+
+// ask has a request without a body answered with JSON.
+func ask(ctx context.Context, conn rdma.Conn, op byte, v any) error {
+	var req [headSize]byte
+	head(req[:], op, 0)
+	rep := make([]byte, rdma.MaxMessage)
+	n, err := conn.Call(ctx, req[:], rep)
+	if err != nil {
+		return err
+	}
+	if err := answer(rep[:n], op); err != nil {
+		return err
+	}
+	return json.Unmarshal(rep[headSize:n], v)
 }
 
 // stamp marks both ends of a block.
