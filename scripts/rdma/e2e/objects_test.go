@@ -1,0 +1,205 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
+)
+
+const (
+	kib = 1 << 10
+	mib = 1 << 20
+	gib = 1 << 30
+)
+
+// content reads size bytes that depend on nothing but size and seed.
+type content struct {
+	rest int64
+	src  *rand.ChaCha8
+}
+
+func newContent(size int64, seed byte) *content {
+	return &content{size, rand.NewChaCha8([32]byte{seed, byte(size), byte(size >> 8), byte(size >> 16), byte(size >> 24)})}
+}
+
+func (c *content) Read(p []byte) (int, error) {
+	if c.rest == 0 {
+		return 0, io.EOF
+	}
+	n, _ := c.src.Read(p[:min(int64(len(p)), c.rest)]) // never fails
+	c.rest -= int64(n)
+	return n, nil
+}
+
+// checker is the end of a copy that compares with content.
+type checker struct {
+	want *content
+	off  int64
+	buf  []byte
+	at   func(off int64) // told where it is; may be nil
+}
+
+func (c *checker) Write(p []byte) (int, error) {
+	if len(c.buf) < len(p) {
+		c.buf = make([]byte, len(p))
+	}
+	if n, err := io.ReadFull(c.want, c.buf[:len(p)]); err != nil || !bytes.Equal(c.buf[:n], p) {
+		return 0, fmt.Errorf("bytes %d to %d are not those that were written", c.off, c.off+int64(len(p)))
+	}
+	c.off += int64(len(p))
+	if c.at != nil {
+		c.at(c.off)
+	}
+	return len(p), nil
+}
+
+// s3 is a client with a bucket that counts what it moves.
+type s3 struct {
+	t      *testing.T
+	client *minio.Client
+	bucket string
+	moved
+}
+
+func newS3(t *testing.T) *s3 {
+	t.Helper()
+	transport := &http.Transport{MaxIdleConnsPerHost: 8}
+	t.Cleanup(transport.CloseIdleConnections)
+	client, err := minio.New(s3Address, &minio.Options{
+		Creds: credentials.NewStaticV4(accessKey, secretKey, ""), Region: "us-east-1", Transport: transport,
+		BucketLookup: minio.BucketLookupPath, MaxRetries: 1,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &s3{t: t, client: client, bucket: "rdma"}
+	if err := client.MakeBucket(t.Context(), s.bucket, minio.MakeBucketOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func key(size int64) string { return fmt.Sprintf("size/%d", size) }
+
+// put writes an object of content; those of more than 64 MiB go up in parts of 16 MiB.
+func (s *s3) put(size int64) {
+	s.t.Helper()
+	options := minio.PutObjectOptions{PartSize: 16 * mib, NumThreads: 2, DisableMultipart: size <= 64*mib, DisableContentSha256: true}
+	if _, err := s.client.PutObject(s.t.Context(), s.bucket, key(size), newContent(size, 1), size, options); err != nil {
+		s.t.Fatalf("put %d bytes: %v", size, err)
+	}
+	s.moved.put += size
+}
+
+// get reads it and checks every byte. at is told how far it is, and may be nil.
+func (s *s3) get(size int64, at func(off int64)) {
+	s.t.Helper()
+	object, err := s.client.GetObject(s.t.Context(), s.bucket, key(size), minio.GetObjectOptions{})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer object.Close()
+	n, err := io.CopyBuffer(&checker{want: newContent(size, 1), at: at}, struct{ io.Reader }{object}, make([]byte, mib))
+	if err != nil || n != size {
+		s.t.Fatalf("get %d bytes: %d, %v", size, n, err)
+	}
+	s.moved.got += size
+}
+
+// TestRDMAObjects: objects of all sizes over verbs, with proof of what carried them. A node is killed under a read; what it had
+// is served from the others and written without it, and it comes back.
+func TestRDMAObjects(t *testing.T) {
+	skipOutside(t)
+	since := time.Now()
+	c := newCluster(t, "verbs", hosts(t))
+	c.start()
+	lap(t, &since, "started")
+	before := c.read()
+	s := newS3(t)
+	for _, size := range []int64{0, 1, 4*kib - 1, 64 * kib, 64*kib + 1, mib, 5*mib + 7, 64 * mib} {
+		s.put(size)
+		s.get(size, nil)
+	}
+	lap(t, &since, "minio-go: up to 64 MiB")
+	s.put(gib)
+	lap(t, &since, "minio-go: wrote 1 GiB")
+	s.get(gib, nil)
+	lap(t, &since, "minio-go: read 1 GiB")
+	py := boto3(t, s.bucket)
+	s.moved.put, s.moved.got = s.moved.put+py.put, s.moved.got+py.got
+	lap(t, &since, "boto3: wrote %d and read %d bytes", py.put, py.got)
+	if err := prove(before, c.read(), s.moved, fabricSockets(t)); err != nil {
+		t.Errorf("%d bytes written and %d read, but no proof that it was RDMA:\n%v", s.moved.put, s.moved.got, err)
+	}
+
+	victim := c.nodes[2]
+	s.get(64*mib, func(off int64) {
+		if off >= 16*mib && victim.cmd != nil {
+			victim.kill()
+		}
+	})
+	s.put(16 * mib)
+	s.get(16*mib, nil)
+	c.await("away", victim)
+	lap(t, &since, "with a node killed")
+	victim.start()
+	c.await("up", c.nodes...)
+	var repaired any
+	c.admin(&repaired, "repair")
+	var check any
+	c.admin(&check, "check", "--deep") // exits with an error when anything is wrong
+	lap(t, &since, "node back, repaired, all chunks verified")
+}
+
+// boto3 runs the Python client.
+func boto3(t *testing.T, bucket string) (m moved) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "../../../.venv/sdk/bin/python", "objects.py", bucket)
+	cmd.Env = append(os.Environ(), "WEFT_ENDPOINT=http://"+s3Address, "AWS_ACCESS_KEY_ID="+accessKey, "AWS_SECRET_ACCESS_KEY="+secretKey,
+		"AWS_CONFIG_FILE=/dev/null", "AWS_SHARED_CREDENTIALS_FILE=/dev/null", "AWS_EC2_METADATA_DISABLED=true", "PYTHONDONTWRITEBYTECODE=1")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("boto3: %v\n%s", err, out)
+	}
+	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+	if _, err := fmt.Sscanf(lines[len(lines)-1], "put %d got %d", &m.put, &m.got); err != nil {
+		t.Fatalf("boto3: %v\n%s", err, out)
+	}
+	return m
+}
+
+// TestRDMAProofFails: what proves that RDMA carried the payload does not prove it for a cluster over TCP.
+func TestRDMAProofFails(t *testing.T) {
+	skipOutside(t)
+	c := newCluster(t, "tcp", hosts(t))
+	c.start()
+	before := c.read()
+	s := newS3(t)
+	s.put(8 * mib)
+	s.get(8*mib, nil)
+	err := prove(before, c.read(), s.moved, fabricSockets(t))
+	if err == nil {
+		t.Fatal("TCP passes for RDMA")
+	}
+	for _, want := range []string{
+		"bytes pulled by verbs: 0", "bytes pushed by verbs: 0", "pulled_bytes over tcp", "pushed_bytes over tcp", "calls over tcp",
+		"packets sent by the gateway's rxe0: 0", "packets sent by rxe1: 0", "packets sent by the nodes' devices: 0", "a TCP connection",
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("no %q in:\n%v", want, err)
+		}
+	}
+}
