@@ -26,6 +26,8 @@ var (
 	ErrStale = errors.New("record changed")
 	// ErrTooLarge: a key or a value is beyond the limits of KV.
 	ErrTooLarge = errors.New("key or value too large")
+	// ErrFenced: the process lost the right to commit; nothing was done.
+	ErrFenced = errors.New("this process is not a member of the cluster any more")
 	// ErrClosed: the engine was closed.
 	ErrClosed = errors.New("metadata engine closed")
 	// ErrCorrupt: a record does not match its checksum or cannot be decoded.

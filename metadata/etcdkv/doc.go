@@ -32,8 +32,9 @@
 //
 //   - every key read by Get or Scan has the mod revision it was read with (0: absent),
 //   - no key in a scanned range is newer than the snapshot. The first rule sees
-//     deletions, this one what was inserted, and
-//   - the marker is as this DB left it; the transaction also overwrites the marker.
+//     deletions, this one what was inserted,
+//   - the marker is as this DB left it; the transaction also overwrites the marker,
+//   - and the key of [WithFence], if any, is there as it was created.
 //
 // Otherwise the function is run again, after a random delay from the second time on.
 //
@@ -54,7 +55,7 @@
 // # Errors
 //
 // The context's, as long as nothing was sent to be committed; what the function
-// returns, as it is; metadata.ErrClosed; metadata.ErrTooLarge when etcd refuses the
+// returns, as it is; metadata.ErrFenced; metadata.ErrClosed; metadata.ErrTooLarge when etcd refuses the
 // size (--max-request-bytes, 1.5 MiB); [ErrSnapshotGone]; [ErrUnknown]; etcd's own.
 // None has the password in it.
 package etcdkv

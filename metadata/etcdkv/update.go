@@ -51,6 +51,9 @@ func (d *DB) Update(ctx context.Context, fn func(metadata.Txn) error) error {
 	if err := d.begin(ctx); err != nil {
 		return err
 	}
+	if f := fenceOf(ctx); f != nil && f.Created == 0 {
+		return metadata.ErrFenced
+	}
 	a := d.attempt(ctx, true)
 	var buf overlay.Buffer
 	conflicts := 0
@@ -123,7 +126,7 @@ func (d *DB) commit(ctx context.Context, a *attempt, buf *overlay.Buffer) (done 
 		}
 		return false, d.explain("make marker", err)
 	}
-	op, keys, err := d.commitOp(a, buf, mk)
+	op, keys, err := d.commitOp(a, buf, mk, fenceOf(ctx))
 	if err != nil {
 		d.markers.put(mk)
 		return false, err
@@ -138,8 +141,7 @@ func (d *DB) commit(ctx context.Context, a *attempt, buf *overlay.Buffer) (done 
 		d.markers.put(mk)
 		return true, nil
 	case err == nil:
-		d.refused(a, mk, keys, resp.Txn())
-		return false, nil
+		return false, d.refused(a, mk, keys, resp.Txn(), fenceOf(ctx))
 	case errors.Is(err, rpctypes.ErrFutureRev):
 		d.markers.put(mk)
 		for k := range a.read {
@@ -180,9 +182,15 @@ func (d *DB) outcome(ctx context.Context, mk *marker, err error) (done bool, _ e
 }
 
 // commitOp makes the transaction, and tells which keys its failure reads again.
-func (d *DB) commitOp(a *attempt, buf *overlay.Buffer, mk *marker) (clientv3.Op, []string, error) {
-	cmps := make([]clientv3.Cmp, 0, len(a.read)+len(a.spans)+1)
+func (d *DB) commitOp(a *attempt, buf *overlay.Buffer, mk *marker, f *Fence) (clientv3.Op, []string, error) {
+	cmps := make([]clientv3.Cmp, 0, len(a.read)+len(a.spans)+2)
 	cmps = append(cmps, clientv3.Compare(clientv3.ModRevision(mk.key), "=", mk.mod))
+	again := []clientv3.Op{clientv3.OpGet(mk.key)}
+	if f != nil {
+		cmps = append(cmps, clientv3.Compare(clientv3.CreateRevision(f.Key), "=", f.Created))
+		again = append(again, clientv3.OpGet(f.Key, clientv3.WithKeysOnly()))
+	}
+	first := len(cmps) // what no nested transaction may be left to find out
 	for k, mod := range a.read {
 		cmps = append(cmps, clientv3.Compare(clientv3.ModRevision(d.data+k), "=", mod))
 	}
@@ -198,7 +206,6 @@ func (d *DB) commitOp(a *attempt, buf *overlay.Buffer, mk *marker) (clientv3.Op,
 		}
 		return nil
 	})
-	again := []clientv3.Op{clientv3.OpGet(mk.key)}
 	if len(cmps) <= flat && len(writes) <= flat {
 		var keys []string
 		if len(a.read) <= takeAlong && len(a.spans) == 0 {
@@ -209,15 +216,16 @@ func (d *DB) commitOp(a *attempt, buf *overlay.Buffer, mk *marker) (clientv3.Op,
 		}
 		return clientv3.OpTxn(cmps, writes, again), keys, nil
 	}
-	ops := append(guards(cmps[1:], mk.key), writes...)
+	ops := append(guards(cmps[first:], mk.key), writes...)
 	if len(ops) > fan*fan*fan {
 		return clientv3.Op{}, nil, fmt.Errorf("etcdkv: transaction of %d reads and %d writes: %w", len(a.read), len(writes), metadata.ErrTooLarge)
 	}
-	return clientv3.OpTxn(cmps[:1], nest(ops, fan), again), nil, nil
+	return clientv3.OpTxn(cmps[:first], nest(ops, fan), again), nil, nil
 }
 
-// refused takes what a commit read when its comparisons failed as the next snapshot.
-func (d *DB) refused(a *attempt, mk *marker, keys []string, resp *clientv3.TxnResponse) {
+// refused takes what a commit read when its comparisons failed as the next snapshot,
+// or says that it was the fence.
+func (d *DB) refused(a *attempt, mk *marker, keys []string, resp *clientv3.TxnResponse, f *Fence) error {
 	got := ranges(nil, resp.Responses)
 	if len(got[0].Kvs) > 0 {
 		d.markers.put(mk) // otherwise its lease ended
@@ -226,8 +234,14 @@ func (d *DB) refused(a *attempt, mk *marker, keys []string, resp *clientv3.TxnRe
 		d.recent.drop([]byte(k))
 	}
 	a.restart()
+	if f != nil {
+		if kvs := got[1].Kvs; len(kvs) == 0 || kvs[0].CreateRevision != f.Created {
+			return metadata.ErrFenced
+		}
+		got = got[1:]
+	}
 	if len(keys) == 0 {
-		return
+		return nil
 	}
 	a.rev = resp.Header.Revision
 	list := make([]*clientv3.GetResponse, 0, len(keys))
@@ -235,6 +249,7 @@ func (d *DB) refused(a *attempt, mk *marker, keys []string, resp *clientv3.TxnRe
 		list = append(list, (*clientv3.GetResponse)(r))
 	}
 	_ = a.learn(keys, list)
+	return nil
 }
 
 // settleMarker makes sure that a commit under mk has happened or cannot any more,
