@@ -40,6 +40,13 @@ type Config struct {
 	HedgeFloor  time.Duration // the least time after which a read is tried elsewhere as well
 	GCInterval  time.Duration // how often the queue of deleted chunks is looked at unasked
 
+	// Peers are the other gateways over the same metadata; nil: there are none. With
+	// Peers background work is done in Maintain only, for whoever leads.
+	Peers Peers
+	// Refresh has the owner of the store look for targets that the metadata knows and
+	// the store does not; nil: there can be none.
+	Refresh func(ctx context.Context) error
+
 	// NodeStatus tells the state and the space of targets for Status; nil: not known.
 	NodeStatus func(ctx context.Context) ([]node.TargetStatus, error)
 

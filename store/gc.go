@@ -48,11 +48,15 @@ func (s *Store) gcLoop(ctx context.Context) {
 	c := &collector{s: s, partly: make(map[metadata.SetID]bool)}
 	tick := time.NewTicker(s.cfg.GCInterval)
 	defer tick.Stop()
+	kick := s.gcKick
+	if s.cfg.Peers != nil {
+		kick = nil // every look asks all gateways, and most garbage is of others
+	}
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-s.gcKick:
+		case <-kick:
 		case <-tick.C:
 			c.rewind(time.Now())
 		}
@@ -87,12 +91,15 @@ func (c *collector) batch(ctx context.Context) (int, error) {
 	if err != nil || len(sets) == 0 {
 		return 0, err
 	}
-	s.pins.barrier() // who opened one of them before it became garbage has pinned it now
+	used, err := s.inUse(ctx)
+	if err != nil {
+		return 0, err
+	}
 	now := s.now()
 	perTarget := make(map[metadata.TargetID][]extent.ID)
 	keep := make([]bool, len(sets))
 	for i, g := range sets {
-		if keep[i] = s.pins.pinned(g.Set); keep[i] {
+		if keep[i] = used(g.Set); keep[i] {
 			continue
 		}
 		away := false

@@ -120,6 +120,7 @@ func (s *Store) inspect(ctx context.Context, batch []*inspected, deep bool, t *t
 	perTarget := make(map[metadata.TargetID][]shard)
 	for _, p := range batch {
 		p.fates = make([]shardFate, int(p.part.K)+int(p.part.M))
+		s.know(ctx, &p.part)
 		for i := range p.fates {
 			var id metadata.TargetID
 			if i < len(p.part.Targets) {

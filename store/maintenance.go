@@ -29,24 +29,35 @@ type upkeep struct {
 	snapshotting sync.Mutex
 	repaired     atomic.Int64
 	waiting      atomic.Int64
-	lastSnapshot atomic.Int64  // Unix nanoseconds
-	snapshotAt   atomic.Uint64 // metadata.DB.Changes when it ended
+	lastSnapshot atomic.Int64           // Unix nanoseconds
+	snapshotAt   atomic.Pointer[string] // allChanges when it began
 	lastScrub    atomic.Int64
 }
 
-// StartMaintenance repairs, scrubs, takes snapshots and collects orphans in the
-// background until Close. Call it once.
+// StartMaintenance runs Maintain in the background until Close. Call it once.
 func (s *Store) StartMaintenance(o MaintenanceOptions) {
-	s.every(repairEvery, "repair", func(ctx context.Context) error {
+	s.goBackground(func(ctx context.Context) { s.Maintain(ctx, o) })
+}
+
+// Maintain repairs, scrubs, takes snapshots and collects orphans until ctx ends, and
+// returns when all of it has ended. Among several processes over the same metadata one
+// at a time does so, which then also collects the garbage of all.
+func (s *Store) Maintain(ctx context.Context, o MaintenanceOptions) {
+	m := &maintenance{s: s, ctx: ctx}
+	defer m.work.Wait()
+	if s.cfg.Peers != nil {
+		m.work.Go(func() { s.gcLoop(ctx) })
+	}
+	m.every(repairEvery, "repair", func(ctx context.Context) error {
 		_, err := s.drainDamage(ctx, RepairOptions{BytesPerSecond: o.RepairRate}, nil)
 		return err
 	})
-	s.every(o.ScrubEvery, "scrub", func(ctx context.Context) error {
+	m.every(o.ScrubEvery, "scrub", func(ctx context.Context) error {
 		_, err := s.Scrub(ctx, ScrubOptions{BytesPerSecond: o.ScrubRate}, nil)
 		return err
 	})
-	s.every(o.SnapshotEvery, "snapshot", s.SnapshotIfChanged)
-	s.goBackground(func(ctx context.Context) {
+	m.every(o.SnapshotEvery, "snapshot", s.SnapshotIfChanged)
+	m.work.Go(func() {
 		if pause(ctx, sweepAfter) != nil {
 			return
 		}
@@ -56,15 +67,22 @@ func (s *Store) StartMaintenance(o MaintenanceOptions) {
 	})
 }
 
+// maintenance is one call of Maintain.
+type maintenance struct {
+	s    *Store
+	ctx  context.Context
+	work sync.WaitGroup
+}
+
 // every runs fn at intervals.
-func (s *Store) every(d time.Duration, name string, fn func(context.Context) error) {
+func (m *maintenance) every(d time.Duration, name string, fn func(context.Context) error) {
 	if d <= 0 {
 		return
 	}
-	s.goBackground(func(ctx context.Context) {
-		for pause(ctx, d) == nil {
-			if err := fn(ctx); err != nil && ctx.Err() == nil {
-				s.log.Warn("maintenance failed", "work", name, "error", err)
+	m.work.Go(func() {
+		for pause(m.ctx, d) == nil {
+			if err := fn(m.ctx); err != nil && m.ctx.Err() == nil {
+				m.s.log.Warn("maintenance failed", "work", name, "error", err)
 			}
 		}
 	})

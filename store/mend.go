@@ -25,6 +25,7 @@ type mend struct {
 	throttle *throttle
 	move     uint64 // shards that are good and belong elsewhere
 
+	term  int64
 	meta  []byte
 	from  []int // K shards to read
 	jobs  []mendJob
@@ -40,6 +41,12 @@ type mendJob struct {
 }
 
 func (m *mend) run(ctx context.Context) error {
+	var err error
+	if m.term, err = m.s.term(); err != nil {
+		return err
+	}
+	m.s.pins.pin(m.in.part.Set) // the new chunks are not where the record says
+	defer m.s.pins.unpin(m.in.part.Set)
 	if err := m.choose(ctx); err != nil {
 		return err
 	}
@@ -272,7 +279,7 @@ func (m *mend) publish(ctx context.Context, commit func(context.Context, *mendJo
 		m.undo()
 		return err
 	}
-	err = m.s.meta.UpdatePart(ctx, m.in.ref, func(p *metadata.Part) error {
+	err = m.s.meta.UpdatePart(m.s.within(ctx, m.term), m.in.ref, func(p *metadata.Part) error {
 		for i := range m.jobs {
 			j := &m.jobs[i]
 			if j.shard >= len(p.Targets) || p.Targets[j.shard] != m.in.part.Targets[j.shard] {
@@ -301,9 +308,19 @@ func (m *mend) leave() {
 	}
 }
 
-// undo deletes the new chunks; what is left is for the sweep.
+// undo deletes the new chunks, unless another gateway led meanwhile and made the same.
+// What is left is for the sweep.
 func (m *mend) undo() {
+	ctx, cancel := context.WithTimeout(context.Background(), m.s.cfg.OpTimeout)
+	defer cancel()
+	p, err := m.s.meta.PartFor(ctx, m.in.ref)
+	if err != nil && !errors.Is(err, metadata.ErrStale) {
+		return
+	}
 	for i := range m.jobs {
+		if shard := m.jobs[i].shard; p != nil && shard < len(p.Targets) && p.Targets[shard] == m.jobs[i].t.id {
+			continue
+		}
 		m.s.tryDelete(m.jobs[i].t, m.id(m.jobs[i].shard))
 	}
 }

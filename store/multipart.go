@@ -44,11 +44,12 @@ func (s *Store) PutPart(ctx context.Context, req *PartRequest) (*PutResult, erro
 	if err != nil {
 		return nil, err
 	}
-	commit, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
+	commit, cancel := s.commitContext(ctx, st.term)
 	defer cancel()
 	if err := s.meta.PutPart(commit, req.Bucket, req.Key, req.Upload, &st.part); err != nil {
 		return nil, s.unmade(err, &st.part)
 	}
+	s.settled(st.part.Set)
 	s.kickGC()
 	if st.lost != 0 {
 		ref := metadata.PartRef{BucketID: bucket.ID, Key: req.Key, Upload: req.Upload, Number: st.part.Number, Set: st.part.Set}
@@ -104,12 +105,13 @@ func (s *Store) Complete(ctx context.Context, req *CompleteRequest) (*PutResult,
 			listed[i].Set = parts[i].Set // as it was summed here
 		}
 	}
-	commit, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
+	commit, cancel := s.commitContext(ctx, manifest.term)
 	defer cancel()
 	res, err := s.meta.Complete(commit, req.Bucket, req.Key, req.Upload, listed, &v, req.Cond)
 	if err != nil {
 		return nil, s.unmade(err, &manifest.part)
 	}
+	s.settled(manifest.part.Set)
 	s.kickGC()
 	if manifest.lost != 0 {
 		ref := metadata.PartRef{BucketID: bucket.ID, Key: v.Key, Version: v.ID, Set: manifest.part.Set}

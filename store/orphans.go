@@ -12,8 +12,9 @@ import (
 const (
 	listPage = 1000
 	// orphanAge is how old a chunk must be that nothing refers to before it is an
-	// orphan, unless it is older than this process: far longer than a write takes
-	// from its chunks' commit to that of its metadata.
+	// orphan, unless this process works alone and is younger: far longer than a write
+	// takes from its chunks' commit to that of its metadata. What is certain is the
+	// pins of all gateways; the age spares the search.
 	orphanAge = 10 * time.Minute
 )
 
@@ -72,9 +73,20 @@ func (s *Store) sweepPage(ctx context.Context, t *target, api Target, page []ext
 	if len(suspects) == 0 {
 		return 0, nil
 	}
+	// The chunks were listed before. Whoever is to write a record that refers to one
+	// names it now, or cannot any more.
+	used, err := s.inUse(ctx)
+	if err != nil {
+		return 0, err
+	}
+	for id := range suspects {
+		if used(metadata.SetID(id.Set)) {
+			delete(suspects, id)
+		}
+	}
 	// After the look at the records: what was deleted before it is in the queue, or
 	// collected and gone from the target.
-	err := s.eachGarbage(ctx, func(g *metadata.Garbage) {
+	err = s.eachGarbage(ctx, func(g *metadata.Garbage) {
 		for i, id := range g.Targets {
 			if id == t.id {
 				delete(suspects, chunkID(g.Set, i))
@@ -104,7 +116,7 @@ func (s *Store) sweepPage(ctx context.Context, t *target, api Target, page []ext
 
 // old says that a chunk is no write under way.
 func (s *Store) old(info extent.Info) bool {
-	return info.Created.Before(s.upkeep.started) || info.Created.Before(s.now().Add(-orphanAge))
+	return s.cfg.Peers == nil && info.Created.Before(s.upkeep.started) || info.Created.Before(s.now().Add(-orphanAge))
 }
 
 // collect looks at a suspect a last time and deletes it if asked to.

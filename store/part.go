@@ -30,6 +30,7 @@ type stored struct {
 	part metadata.Part
 	sums Sums
 	lost uint64 // bit i: shard i is missing
+	term int64  // in which it was begun
 }
 
 // cut chooses the geometry of a new part.
@@ -42,15 +43,35 @@ func (s *Store) cut(layout erasure.Layout, size int64) erasure.Geometry {
 
 // storePart reads a body and makes it durable on a write quorum. After an error
 // nothing of it stays, but for what the garbage queue knows.
+//
+// The set is pinned until settled is called, or unmade.
 func (s *Store) storePart(ctx context.Context, src *partSource) (*stored, error) {
+	term, err := s.term()
+	if err != nil {
+		return nil, err
+	}
+	out := &stored{term: term}
+	out.part.Set = newSet()
+	s.pins.pin(out.part.Set)
+	if err := s.storeSet(ctx, src, out); err != nil {
+		s.settled(out.part.Set)
+		return nil, err
+	}
+	return out, nil
+}
+
+// settled tells that it is certain whether a record refers to a set that was written.
+func (s *Store) settled(set metadata.SetID) { s.pins.unpin(set) }
+
+func (s *Store) storeSet(ctx context.Context, src *partSource, out *stored) error {
 	g, quorum := s.layoutFor(src.layout, src.size)
-	out := &stored{part: metadata.Part{
-		Number: 1, Set: newSet(), K: g.Layout.K, M: g.Layout.M,
+	out.part = metadata.Part{
+		Number: 1, Set: out.part.Set, K: g.Layout.K, M: g.Layout.M,
 		Block: uint32(g.Block), Size: g.Size, Modified: s.now(),
-	}}
+	}
 	targets := s.place(g.Layout, g.Layout.Shards(), quorum, nil, nil)
 	if err := s.enough(targets, g.Layout, quorum); err != nil {
-		return nil, err
+		return err
 	}
 	w := &partJob{s: s, src: src, g: g, quorum: quorum, targets: targets, out: out,
 		body: body{r: src.body, left: src.size}, sums: newSummer(src.alg, src.size)}
@@ -62,14 +83,14 @@ func (s *Store) storePart(ctx context.Context, src *partSource) (*stored, error)
 		err = w.storeStriped(ctx)
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if out.lost != 0 {
 		if f := s.cfg.Events.DegradedWrite; f != nil {
 			f(popcount(out.lost))
 		}
 	}
-	return out, nil
+	return nil
 }
 
 // partJob is one part on its way to the targets.

@@ -1,14 +1,16 @@
 package store
 
 import (
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/weftstore/weft/metadata"
 )
 
-// pins counts the readers of chunk sets in this process, so that the garbage
-// collector leaves a set alone while it is read. Another gateway's readers are
-// not known here: they find their chunks gone and end with an error.
+// pins counts the readers and writers of chunk sets in this process, so that garbage
+// collection leaves a set alone while it is read, and the search for orphans one whose
+// record is still to come. Those of other gateways are asked for, see Peers.
 type pins struct {
 	opening sync.RWMutex // read-held from reading a version's record to pinning its set
 	mu      sync.Mutex
@@ -39,6 +41,13 @@ func (p *pins) unpin(set metadata.SetID) {
 		delete(p.counts, set)
 	}
 	p.mu.Unlock()
+}
+
+// list is a copy of what is pinned.
+func (p *pins) list() []metadata.SetID {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Collect(maps.Keys(p.counts))
 }
 
 func (p *pins) pinned(set metadata.SetID) bool {

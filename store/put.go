@@ -48,12 +48,13 @@ func (s *Store) Put(ctx context.Context, req *PutRequest) (*PutResult, error) {
 		return nil, err
 	}
 	v.Inline = &st.part
-	commit, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
+	commit, cancel := s.commitContext(ctx, st.term)
 	defer cancel()
 	res, err := s.meta.Put(commit, req.Bucket, v, req.Cond)
 	if err != nil {
 		return nil, s.unmade(err, &st.part)
 	}
+	s.settled(st.part.Set)
 	s.kickGC()
 	if st.lost != 0 {
 		ref := metadata.PartRef{BucketID: bucket.ID, Key: v.Key, Version: v.ID, Number: st.part.Number, Set: st.part.Set}
@@ -63,19 +64,26 @@ func (s *Store) Put(ctx context.Context, req *PutRequest) (*PutResult, error) {
 }
 
 // unmade deletes the chunks of a part whose metadata was refused, and returns the
-// error for the caller. When the outcome is not certain the chunks stay: to lose
-// space is better than to lose data.
+// error for the caller. When the outcome is not certain the chunks stay, and stay
+// pinned, as the record may come yet: to lose space is better than to lose data.
 func (s *Store) unmade(err error, p *metadata.Part) error {
 	if errors.Is(err, syscall.ENOSPC) {
 		// The engine allocates before it commits, so nothing was committed.
+		s.settled(p.Set)
 		s.discard(p.Set, p.Targets)
 		return fmt.Errorf("%w: %w", ErrFull, err)
+	}
+	if errors.Is(err, metadata.ErrFenced) {
+		s.settled(p.Set)
+		s.discard(p.Set, p.Targets)
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	for _, refused := range []error{
 		metadata.ErrNoSuchBucket, metadata.ErrPrecondition, metadata.ErrNoSuchKey, metadata.ErrNoSuchUpload,
 		metadata.ErrInvalidPart, metadata.ErrInvalidPartOrder, metadata.ErrPartTooSmall, metadata.ErrStale,
 	} {
 		if errors.Is(err, refused) {
+			s.settled(p.Set)
 			s.discard(p.Set, p.Targets)
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"strconv"
 
 	"github.com/weftstore/weft/metadata"
 )
@@ -20,15 +21,24 @@ const (
 func (s *Store) Snapshot(ctx context.Context) error {
 	s.upkeep.snapshotting.Lock()
 	defer s.upkeep.snapshotting.Unlock()
-	begin, changes := s.now(), s.meta.Changes()
+	begin := s.now()
+	changes, err := s.allChanges(ctx)
+	if err != nil {
+		return fmt.Errorf("snapshot of the metadata: %w", err)
+	}
 	w := &snapshotWriter{s: s, ctx: ctx, seq: uint64(begin.UnixNano())}
-	err := s.meta.SnapshotTo(ctx, w)
+	err = s.meta.SnapshotTo(ctx, w)
 	if err == nil {
 		err = w.flush(true)
 	}
 	if err == nil {
 		err = w.publish()
 	}
+	defer func() {
+		for i := range w.parts {
+			s.settled(w.parts[i].Set)
+		}
+	}()
 	if err != nil {
 		for i := range w.parts {
 			s.discard(w.parts[i].Set, w.parts[i].Targets)
@@ -36,17 +46,34 @@ func (s *Store) Snapshot(ctx context.Context) error {
 		return fmt.Errorf("snapshot of the metadata: %w", err)
 	}
 	s.upkeep.lastSnapshot.Store(begin.UnixNano())
-	s.upkeep.snapshotAt.Store(changes)
+	s.upkeep.snapshotAt.Store(&changes)
 	return s.dropSnapshots(ctx)
 }
 
-// SnapshotIfChanged is Snapshot when this process changed the metadata since the
-// last one, or since its start.
+// SnapshotIfChanged is Snapshot when this process, or one of its peers, changed the
+// metadata since the last one that this process took, or, alone, since its start.
 func (s *Store) SnapshotIfChanged(ctx context.Context) error {
-	if s.meta.Changes() == s.upkeep.snapshotAt.Load() {
+	now, err := s.allChanges(ctx)
+	if err != nil {
+		return fmt.Errorf("snapshot of the metadata: %w", err)
+	}
+	if last := s.upkeep.snapshotAt.Load(); last != nil && now == *last || last == nil && now == "0" {
 		return nil
 	}
 	return s.Snapshot(ctx)
+}
+
+// allChanges is another string after every change of the metadata.
+func (s *Store) allChanges(ctx context.Context) (string, error) {
+	own := strconv.FormatUint(s.meta.Changes(), 10)
+	if s.cfg.Peers == nil {
+		return own, nil
+	}
+	r, err := s.cfg.Peers.Ask(ctx)
+	if err != nil {
+		return "", err
+	}
+	return own + " " + r.Changes, nil
 }
 
 func (s *Store) dropSnapshots(ctx context.Context) error {
@@ -66,6 +93,7 @@ type snapshotWriter struct {
 	seq   uint64
 	buf   []byte
 	parts []metadata.Part
+	term  int64 // of the first part: when it ends, all are abandoned
 }
 
 // Write is an io.Writer's.
@@ -96,13 +124,16 @@ func (w *snapshotWriter) flush(last bool) error {
 	if err != nil {
 		return err
 	}
+	if len(w.parts) == 0 {
+		w.term = st.term
+	}
 	w.parts = append(w.parts, st.part)
 	w.buf = w.buf[:0]
 	return nil
 }
 
 func (w *snapshotWriter) publish() error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.ctx), commitTimeout)
+	ctx, cancel := w.s.commitContext(w.ctx, w.term)
 	defer cancel()
 	for i := range w.parts {
 		if err := w.s.meta.AddSnapshotPart(ctx, w.seq, uint32(i), &w.parts[i]); err != nil {

@@ -66,7 +66,9 @@ func New(cfg Config) (*Store, error) {
 	s.damage.init()
 	s.upkeep.started = s.now()
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	s.goBackground(s.gcLoop)
+	if cfg.Peers == nil {
+		s.goBackground(s.gcLoop)
+	}
 	s.goBackground(s.damageLoop)
 	s.goBackground(s.usageLoop)
 	return s, nil

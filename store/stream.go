@@ -229,6 +229,7 @@ func (st *Stream) look() error {
 		if err := geometry(v.Inline).Validate(); err != nil || v.Inline.Size != v.Size {
 			return fmt.Errorf("part of %d bytes: %w", v.Inline.Size, metadata.ErrCorrupt)
 		}
+		st.o.s.know(st.ctx, v.Inline)
 		st.one[0] = metadata.PartSpan{Part: *v.Inline}
 		st.spans, st.looked = st.one[:], v.Size
 		return nil
@@ -245,6 +246,7 @@ func (st *Stream) look() error {
 		st.pinned = append(st.pinned, spans[i].Part.Set)
 	}
 	for i := range spans {
+		st.o.s.know(st.ctx, &spans[i].Part)
 		if err := geometry(&spans[i].Part).Validate(); err != nil {
 			return fmt.Errorf("part %d: %w: %w", spans[i].Part.Number, metadata.ErrCorrupt, err)
 		}
