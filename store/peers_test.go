@@ -270,7 +270,6 @@ func TestTargetsOfPeers(t *testing.T) {
 	}
 }
 
-
 func waitFor(t *testing.T, done func() bool) {
 	t.Helper()
 	tick := time.NewTicker(time.Millisecond)

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/weftstore/weft/erasure"
+	"github.com/weftstore/weft/metadata/etcdkv"
 )
 
 var (
@@ -26,6 +27,11 @@ func (d *document) check(p *problems) *File {
 		p.add("secret-file: name the file with the cluster's secret")
 	}
 	d.Fabric.check(p)
+	if f.Metadata = d.Metadata; d.Metadata != "" {
+		if _, err := etcdkv.ParseURL(d.Metadata); err != nil {
+			p.add("metadata: %w", err)
+		}
+	}
 	for i := range d.Nodes {
 		d.Nodes[i].expand(f, p)
 	}

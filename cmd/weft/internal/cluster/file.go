@@ -33,8 +33,10 @@ type File struct {
 	Deployment [16]byte
 	Layout     erasure.Layout
 	SecretFile string // absolute, or relative to the working directory as Path is
-	Fabric     Fabric
-	Nodes      []Node
+	// Metadata is the etcd:// URL of metadata that several gateways share; "" is none.
+	Metadata string
+	Fabric   Fabric
+	Nodes    []Node
 }
 
 // Node is one storage node.
@@ -69,6 +71,7 @@ type document struct {
 	Deployment string         `toml:"deployment"`
 	Layout     string         `toml:"layout"`
 	SecretFile string         `toml:"secret-file"`
+	Metadata   string         `toml:"metadata"`
 	Fabric     Fabric         `toml:"fabric"`
 	Nodes      []nodeDocument `toml:"node"`
 }

@@ -50,6 +50,11 @@ deployment = "{{.Deployment}}"
 # Authenticates nodes and gateways to each other. Mode 0600.
 secret-file = "{{.Secret}}"
 
+# Metadata that several gateways share, in an etcd cluster of three or five members:
+# etcd://HOST:PORT,...[/PREFIX][?ca=FILE&cert=FILE&key=FILE&user=NAME&password-file=FILE].
+# Without it there is one gateway, which has the metadata in its state directory.
+# metadata = "etcd://etcd1:2379,etcd2:2379,etcd3:2379"
+
 [fabric]
 # auto: RDMA verbs where both ends have them, else TCP. verbs: nothing else. tcp.
 transport = "auto"

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/weftstore/weft/cmd/weft/internal/adminsock"
+	"github.com/weftstore/weft/cmd/weft/internal/member"
 	"github.com/weftstore/weft/node"
 	"github.com/weftstore/weft/store"
 )
@@ -12,8 +13,10 @@ import (
 // Status is that of the store, its nodes and the fabric.
 type Status struct {
 	*store.Status
-	Nodes  []NodeState `json:"nodes,omitempty"`
-	Fabric []string    `json:"fabric,omitempty"` // which transports run and why
+	Nodes []NodeState `json:"nodes,omitempty"`
+	// Members are the processes that are registered in etcd.
+	Members []member.Peer `json:"members,omitempty"`
+	Fabric  []string      `json:"fabric,omitempty"` // which transports run and why
 }
 
 // NodeState is what the gateway knows of a node.
@@ -29,7 +32,7 @@ type NodeState struct {
 }
 
 func (g *Gateway) adminOps() map[string]adminsock.Op {
-	return map[string]adminsock.Op{
+	ops := map[string]adminsock.Op{
 		"status": func(ctx context.Context, _ adminsock.Args, _ store.Report) (any, error) { return g.Status(ctx) },
 		"usage":  func(ctx context.Context, _ adminsock.Args, r store.Report) (any, error) { return g.store.Usage(ctx, r) },
 		"scrub": func(ctx context.Context, a adminsock.Args, r store.Report) (any, error) {
@@ -50,6 +53,24 @@ func (g *Gateway) adminOps() map[string]adminsock.Op {
 			return struct{}{}, g.store.Snapshot(ctx)
 		},
 	}
+	if g.parts.Member != nil {
+		for _, name := range []string{"scrub", "repair", "snapshot"} {
+			ops[name] = g.leading(ops[name])
+		}
+	}
+	return ops
+}
+
+// leading makes an operation one of the gateway that leads: it ends when the lead does.
+func (g *Gateway) leading(op adminsock.Op) adminsock.Op {
+	return func(ctx context.Context, a adminsock.Args, r store.Report) (any, error) {
+		ctx, done, err := g.parts.Member.Leading(ctx)
+		if err != nil {
+			return nil, err
+		}
+		defer done()
+		return op(ctx, a, r)
+	}
 }
 
 // Status of the store, its nodes and the fabric.
@@ -62,6 +83,11 @@ func (g *Gateway) Status(ctx context.Context) (*Status, error) {
 	for _, l := range g.nodes.links {
 		if state, _ := l.snapshot(); l.cfg.Name != "" {
 			s.Nodes = append(s.Nodes, state)
+		}
+	}
+	if m := g.parts.Member; m != nil {
+		if s.Members, err = m.Peers(ctx); err != nil {
+			return nil, err
 		}
 	}
 	if f := g.parts.Describe; f != nil {

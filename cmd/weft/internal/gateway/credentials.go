@@ -2,7 +2,9 @@ package gateway
 
 import (
 	"bufio"
+	"crypto/hkdf"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base32"
 	"encoding/base64"
 	"errors"
@@ -35,13 +37,39 @@ func loadCredentials(cfg Config) (credentials, error) {
 	c, err := readCredentials(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		c = newCredentials(path)
-		err = statedir.WriteFile(path, []byte(fmt.Sprintf(
-			"[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n", c.access, c.secret)))
+		err = writeCredentials(c)
 	}
 	if err != nil {
 		return credentials{}, fmt.Errorf("root credentials: %w", err)
 	}
 	return c, nil
+}
+
+// shareCredentials derives the root keys from the cluster's secret when none are given
+// and the state directory has none: so every gateway has the same ones.
+func shareCredentials(cfg *ProcessConfig) error {
+	path := filepath.Join(cfg.State, CredentialsFile)
+	if _, err := os.Stat(path); cfg.AccessKey != "" || !errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	secret, err := cfg.Cluster.Secret()
+	if err != nil {
+		return fmt.Errorf("root credentials: %w", err)
+	}
+	a, err := hkdf.Key(sha256.New, secret, cfg.Cluster.Deployment[:], "weft root access key", 10)
+	if err != nil {
+		return fmt.Errorf("root credentials: %w", err)
+	}
+	s, err := hkdf.Key(sha256.New, secret, cfg.Cluster.Deployment[:], "weft root secret key", 30)
+	if err != nil {
+		return fmt.Errorf("root credentials: %w", err)
+	}
+	return writeCredentials(makeCredentials(path, a, s))
+}
+
+func writeCredentials(c credentials) error {
+	return statedir.WriteFile(c.file, []byte(fmt.Sprintf(
+		"[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n", c.access, c.secret)))
 }
 
 func readCredentials(path string) (credentials, error) {
@@ -74,9 +102,13 @@ func newCredentials(path string) credentials {
 	var s [30]byte
 	rand.Read(a[:]) // never fails (crypto/rand since Go 1.24)
 	rand.Read(s[:])
+	return makeCredentials(path, a[:], s[:])
+}
+
+func makeCredentials(path string, a, s []byte) credentials {
 	return credentials{
-		access: "WEFT" + base32.StdEncoding.EncodeToString(a[:]),
-		secret: base64.RawURLEncoding.EncodeToString(s[:]),
+		access: "WEFT" + base32.StdEncoding.EncodeToString(a),
+		secret: base64.RawURLEncoding.EncodeToString(s),
 		file:   path,
 	}
 }

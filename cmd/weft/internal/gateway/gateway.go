@@ -8,22 +8,19 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"time"
 
 	"github.com/weftstore/weft/cmd/weft/internal/adminsock"
+	"github.com/weftstore/weft/cmd/weft/internal/member"
 	"github.com/weftstore/weft/cmd/weft/internal/metrics"
 	"github.com/weftstore/weft/cmd/weft/internal/statedir"
 	"github.com/weftstore/weft/erasure"
 	"github.com/weftstore/weft/metadata"
-	"github.com/weftstore/weft/metadata/boltkv"
 	"github.com/weftstore/weft/rdma"
 	"github.com/weftstore/weft/store"
 )
 
 const (
-	// MetadataFile is the database in the state directory.
-	MetadataFile = "metadata.db"
 	// blockSize is the longest block of a new part.
 	blockSize = 512 << 10
 	// smallBlock holds a small part or a short range.
@@ -45,6 +42,8 @@ type Parts struct {
 	Nodes      []Node
 	// Wires are those whose counters are shown; nil: those of Fabric.
 	Wires func() []rdma.Counted
+	// Member is this process among others over the same metadata; nil: it is alone.
+	Member *member.Member
 	// Metrics is told of the gateway's parts and served; nil: none.
 	Metrics *metrics.Set
 	// Describe tells which transports run and why; nil for one within the process.
@@ -52,34 +51,6 @@ type Parts struct {
 	// PollEvery is the time between looks at a node; 0 is 2 s.
 	PollEvery time.Duration
 	Logger    *slog.Logger
-}
-
-// Metadata is an opened database.
-type Metadata struct {
-	KV *boltkv.DB
-	DB *metadata.DB
-}
-
-// OpenMetadata opens or makes the database at path.
-func OpenMetadata(path string) (*Metadata, error) {
-	kv, err := boltkv.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	db, err := metadata.New(kv, metadata.Options{})
-	if err != nil {
-		return nil, errors.Join(err, kv.Close())
-	}
-	return &Metadata{KV: kv, DB: db}, nil
-}
-
-// Close closes the database.
-func (m *Metadata) Close() error { return m.KV.Close() }
-
-// Exists says whether the state directory has a database.
-func Exists(d *statedir.Dir) bool {
-	_, err := os.Stat(d.Path(MetadataFile))
-	return !errors.Is(err, os.ErrNotExist)
 }
 
 // Gateway speaks S3.
@@ -128,6 +99,7 @@ func (g *Gateway) openNodes(ctx context.Context) (err error) {
 	}
 	p := &g.parts
 	g.nodes = newNodes(p.Fabric, p.Meta.DB, p.Deployment, p.Nodes, p.PollEvery, g.log)
+	g.nodes.shared = p.Member != nil
 	g.onClose(g.nodes.close)
 	return g.nodes.start(ctx)
 }
@@ -170,6 +142,9 @@ func (g *Gateway) openStore(context.Context) (err error) {
 			c.Expect += n.Targets
 		}
 		c.NodeStatus = g.nodes.status
+		if m := g.parts.Member; m != nil {
+			c.Peers, c.Refresh = m, g.nodes.refresh
+		}
 		c.Events = g.events()
 		if m := g.parts.Metrics; m != nil {
 			c.Events = m.StoreEvents(c.Events)
@@ -182,19 +157,43 @@ func (g *Gateway) openStore(context.Context) (err error) {
 	g.onClose(func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), drainFor)
 		defer cancel()
-		if err := g.store.SnapshotIfChanged(ctx); err != nil {
-			g.log.Warn("no snapshot of the metadata at the stop", "err", err)
+		if g.parts.Member == nil {
+			if err := g.store.SnapshotIfChanged(ctx); err != nil {
+				g.log.Warn("no snapshot of the metadata at the stop", "err", err)
+			}
 		}
 		return g.store.Close(ctx)
 	})
 	if m := g.parts.Metrics; m != nil {
 		m.Store(g.store)
 	}
-	g.store.StartMaintenance(store.MaintenanceOptions{
+	g.maintain(store.MaintenanceOptions{
 		SnapshotEvery: time.Duration(g.cfg.SnapshotEvery),
 		ScrubEvery:    time.Duration(g.cfg.ScrubEvery),
 	})
 	return nil
+}
+
+// maintain does the background work: always when the gateway is alone, else while it
+// leads.
+func (g *Gateway) maintain(o store.MaintenanceOptions) {
+	m := g.parts.Member
+	if m == nil {
+		g.store.StartMaintenance(o)
+		return
+	}
+	m.Answer(g.store.Report)
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		m.Lead(ctx, func(ctx context.Context) { g.store.Maintain(ctx, o) })
+	}()
+	g.onClose(func() error {
+		stop()
+		<-done
+		return nil
+	})
 }
 
 func (g *Gateway) events() store.Events {

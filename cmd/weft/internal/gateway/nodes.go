@@ -49,6 +49,7 @@ type nodes struct {
 	deployment [16]byte
 	log        *slog.Logger
 	every      time.Duration
+	shared     bool // other gateways enter targets in the metadata too
 	links      []*link
 	loops      sync.WaitGroup
 	stop       context.CancelFunc
@@ -95,6 +96,9 @@ func (ns *nodes) start(ctx context.Context) error {
 	ns.stop = stop
 	for _, l := range ns.links {
 		ns.loops.Go(func() { l.run(run) })
+	}
+	if ns.shared {
+		ns.loops.Go(func() { ns.refreshLoop(run) })
 	}
 	return ctx.Err()
 }
@@ -211,6 +215,14 @@ func (ns *nodes) take(ctx context.Context, l *link, s *node.TargetStatus, data m
 			ns.rows[s.ID].Path, name, s.ID, name)
 	}
 	row, known := ns.rows[s.ID]
+	if !known && data[s.ID] && ns.shared { // another gateway may have entered it and written since
+		rows, err := ns.meta.Targets(ctx)
+		if err != nil {
+			return fmt.Errorf("target %s: %w", name, err)
+		}
+		ns.learn(rows)
+		row, known = ns.rows[s.ID]
+	}
 	switch {
 	case !known && data[s.ID]:
 		return errNoMetadata
@@ -237,6 +249,44 @@ func (ns *nodes) take(ctx context.Context, l *link, s *node.TargetStatus, data m
 	ns.serving[s.ID] = l
 	ns.set(ns.config(row, s, l.client().Target(s.ID)))
 	return nil
+}
+
+// refresh takes in what other gateways entered in the table of targets.
+func (ns *nodes) refresh(ctx context.Context) error {
+	rows, err := ns.meta.Targets(ctx)
+	if err != nil {
+		return fmt.Errorf("targets: %w", err)
+	}
+	ns.mu.Lock()
+	defer ns.mu.Unlock()
+	ns.learn(rows)
+	return nil
+}
+
+// learn adds the rows that are not known yet. Under mu. Where a target is, is found out
+// from its node and not from the table.
+func (ns *nodes) learn(rows []metadata.Target) {
+	for _, t := range rows {
+		if _, known := ns.rows[t.UUID]; !known && !t.Retired {
+			ns.rows[t.UUID] = t
+			ns.set(ns.config(t, nil, nil))
+		}
+	}
+}
+
+func (ns *nodes) refreshLoop(ctx context.Context) {
+	tick := time.NewTicker(ns.every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if err := ns.refresh(ctx); err != nil {
+				ns.log.Debug("table of targets not read", "err", err)
+			}
+		}
+	}
 }
 
 // errNoMetadata: the targets hold a store that the metadata does not know of.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/weftstore/weft/cmd/weft/internal/cluster"
+	"github.com/weftstore/weft/cmd/weft/internal/member"
 	"github.com/weftstore/weft/cmd/weft/internal/metrics"
 	"github.com/weftstore/weft/cmd/weft/internal/statedir"
 	"github.com/weftstore/weft/rdma"
@@ -18,11 +19,17 @@ import (
 type ProcessConfig struct {
 	Config
 	Cluster *cluster.File
+	// Metadata is the etcd:// URL of metadata that several gateways share; "" is what
+	// the cluster file says, and else the state directory.
+	Metadata string
+	// Name of the gateway among others; "" is that of the host.
+	Name string
 	// Fabric is the transport; it stays the caller's.
 	Fabric    rdma.Transport
 	Wires     func() []rdma.Counted // whose counters are shown; nil: those of Fabric
 	Describe  func() []string       // which transports run and why; nil: not told
 	PollEvery time.Duration         // 0 is 2 s
+	TTL       time.Duration         // of the lease in etcd; 0 is 10 s
 	Metrics   *metrics.Set          // nil: none
 	Logger    *slog.Logger
 }
@@ -30,8 +37,17 @@ type ProcessConfig struct {
 // Process is a gateway with its state.
 type Process struct {
 	*Gateway
-	state *statedir.Dir
-	meta  *Metadata
+	state  *statedir.Dir
+	meta   *Metadata
+	member *member.Member // nil when the metadata is in the state directory
+}
+
+// MetadataURL is where the metadata is: "" in the state directory.
+func (c *ProcessConfig) MetadataURL() string {
+	if c.Metadata != "" {
+		return c.Metadata
+	}
+	return c.Cluster.Metadata
 }
 
 // Nodes are those of a cluster file.
@@ -61,11 +77,16 @@ func Start(ctx context.Context, cfg ProcessConfig) (_ *Process, err error) {
 	if err = p.state.Belong(cfg.Cluster.Deployment, cfg.Cluster.Layout.String()); err != nil {
 		return nil, err
 	}
-	if p.meta, err = OpenMetadata(p.state.Path(MetadataFile)); err != nil {
+	if err = p.openMetadata(ctx, &cfg); err != nil {
 		return nil, err
 	}
+	if p.member != nil {
+		if err = shareCredentials(&cfg); err != nil {
+			return nil, err
+		}
+	}
 	p.Gateway, err = New(ctx, cfg.Config, Parts{
-		State: p.state, Meta: p.meta, Deployment: cfg.Cluster.Deployment, Layout: cfg.Cluster.Layout,
+		State: p.state, Meta: p.meta, Member: p.member, Deployment: cfg.Cluster.Deployment, Layout: cfg.Cluster.Layout,
 		Fabric: cfg.Fabric, Wires: cfg.Wires, Nodes: Nodes(cfg.Cluster), Describe: cfg.Describe,
 		Metrics: cfg.Metrics, PollEvery: cfg.PollEvery, Logger: cfg.Logger,
 	})
@@ -77,6 +98,9 @@ func (p *Process) Run(ctx context.Context) error { return errors.Join(p.Gateway.
 
 func (p *Process) close() error {
 	var errs []error
+	if p.member != nil {
+		errs = append(errs, p.member.Close())
+	}
 	if p.meta != nil {
 		errs = append(errs, p.meta.Close())
 	}

@@ -1,0 +1,261 @@
+package gateway_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+	miniocreds "github.com/minio/minio-go/v7/pkg/credentials"
+
+	"github.com/weftstore/weft/cmd/weft/internal/gateway"
+	"github.com/weftstore/weft/metadata/etcdkv/etcdtest"
+)
+
+// Fault model of this file: several gateways over the same nodes and one etcd, which
+// begin at once, end, and use the same objects.
+
+// shared is a gateway among others.
+type shared struct {
+	*gateway.Process
+	t   *testing.T
+	end func()
+	cl  *minio.Client
+}
+
+// sharedRig is a cluster whose metadata is in etcd.
+func sharedRig(t *testing.T, nodes, each int, layout string) *rig {
+	etcd := etcdtest.Start(t, "http")
+	r := newRig(t, nodes, each, layout)
+	r.file.Metadata = "etcd://" + etcd.Addr
+	return r
+}
+
+// gateway starts one more.
+func (r *rig) gateway(name string) *shared {
+	r.t.Helper()
+	cfg := r.config()
+	cfg.Name, cfg.State, cfg.TTL = name, filepath.Join(r.dir, name), 2*time.Second
+	cfg.AccessKey, cfg.SecretKey = "access", "secretsecret"
+	p, err := gateway.Start(r.t.Context(), cfg)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- p.Run(ctx) }()
+	g := &shared{Process: p, t: r.t}
+	g.end = sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			r.t.Errorf("gateway %s: %v", name, err)
+		}
+	})
+	r.t.Cleanup(g.end)
+	g.cl, err = minio.New(p.Addr(), &minio.Options{Creds: miniocreds.NewStaticV4("access", "secretsecret", ""), Region: "us-east-1", MaxRetries: 1})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return g
+}
+
+func (g *shared) mustPut(key string, n int) {
+	g.t.Helper()
+	if _, err := g.cl.PutObject(context.Background(), bucket, key, bytes.NewReader(body(key, n)), int64(n), minio.PutObjectOptions{DisableMultipart: true}); err != nil {
+		g.t.Fatal(err)
+	}
+}
+
+func (g *shared) mustGet(key string, n int) {
+	g.t.Helper()
+	o, err := g.cl.GetObject(context.Background(), bucket, key, minio.GetObjectOptions{})
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	defer o.Close()
+	if got, err := io.ReadAll(o); err != nil || !bytes.Equal(got, body(key, n)) {
+		g.t.Fatalf("%s: %d of %d bytes, %v", key, len(got), n, err)
+	}
+}
+
+func (g *shared) garbage() int64 {
+	g.t.Helper()
+	s, err := g.Status(context.Background())
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return s.GarbageSets
+}
+
+// leader names the gateway that leads.
+func (g *shared) leader() string {
+	g.t.Helper()
+	s, err := g.Status(context.Background())
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	for _, m := range s.Members {
+		if m.Leads {
+			return m.Name
+		}
+	}
+	return ""
+}
+
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(time.Minute); !ok(); <-tick.C {
+		if time.Now().After(end) {
+			t.Fatal("waited a minute for: ", what)
+		}
+	}
+}
+
+// Gateways that begin at the same time on new targets agree on them, and each sees at
+// once what another acknowledged.
+func TestGatewaysShareEverything(t *testing.T) {
+	r := sharedRig(t, 3, 2, "ec:2+2")
+	r.all()
+	var gws [3]*shared
+	var wg sync.WaitGroup
+	for i := range gws {
+		wg.Go(func() { gws[i] = r.gateway(fmt.Sprint("gw", i)) })
+	}
+	wg.Wait()
+	if t.Failed() {
+		return
+	}
+	if err := gws[0].cl.MakeBucket(t.Context(), bucket, minio.MakeBucketOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for i, n := range sizes {
+		for j := range gws {
+			key := fmt.Sprint(i, "-", j)
+			gws[j].mustPut(key, n)
+			for k := range gws {
+				gws[(j+k)%3].mustGet(key, n)
+			}
+		}
+	}
+	for _, g := range gws {
+		n := 0
+		for o := range g.cl.ListObjects(t.Context(), bucket, minio.ListObjectsOptions{}) {
+			if o.Err != nil {
+				t.Fatal(o.Err)
+			}
+			n++
+		}
+		if n != 3*len(sizes) {
+			t.Fatalf("%d objects are listed, want %d", n, 3*len(sizes))
+		}
+	}
+	var won atomic.Int32
+	for i := range 12 {
+		wg.Go(func() {
+			var o minio.PutObjectOptions
+			o.SetMatchETagExcept("*")
+			b := fmt.Appendf(nil, "%d", i)
+			switch _, err := gws[i%3].cl.PutObject(t.Context(), bucket, "once", bytes.NewReader(b), int64(len(b)), o); {
+			case err == nil:
+				won.Add(1)
+			case minio.ToErrorResponse(err).StatusCode != http.StatusPreconditionFailed && minio.ToErrorResponse(err).StatusCode != http.StatusConflict:
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if won.Load() != 1 {
+		t.Fatalf("%d of 12 writers that all said If-None-Match: * succeeded", won.Load())
+	}
+}
+
+// What one gateway reads is not collected when another deletes it, whoever leads; and
+// when the leader ends, another collects what is left.
+func TestReadersOfOtherGateways(t *testing.T) {
+	r := sharedRig(t, 2, 2, "ec:2+2")
+	r.all()
+	gws := map[string]*shared{"gw0": r.gateway("gw0")}
+	gws["gw1"] = r.gateway("gw1")
+	if err := gws["gw0"].cl.MakeBucket(t.Context(), bucket, minio.MakeBucketOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	const size = 24 << 20 // more than buffers on the way hold
+	for _, reader := range []string{"gw0", "gw1"} {
+		g := gws[reader]
+		g.mustPut("read", size)
+		o, err := g.cl.GetObject(t.Context(), bucket, "read", minio.GetObjectOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		first := make([]byte, 1)
+		if _, err := io.ReadFull(o, first); err != nil {
+			t.Fatal(err)
+		}
+		for name, other := range gws {
+			if name == reader {
+				continue
+			}
+			for _, key := range []string{"read", "small"} {
+				other.mustPut("small", 1000)
+				if err := other.cl.RemoveObject(t.Context(), bucket, key, minio.RemoveObjectOptions{}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		eventually(t, "all but what is read is collected", func() bool { return g.garbage() == 1 })
+		rest, err := io.ReadAll(o)
+		if err != nil || !bytes.Equal(append(first, rest...), body("read", size)) {
+			t.Fatalf("read through %s while another deleted it: %d bytes, %v", reader, len(rest)+1, err)
+		}
+		o.Close()
+		eventually(t, "what was read is collected", func() bool { return g.garbage() == 0 })
+	}
+	leader := gws["gw0"].leader()
+	gws[leader].end()
+	delete(gws, leader)
+	for _, g := range gws {
+		g.mustPut("k", 100<<10)
+		g.mustPut("k", 200<<10)
+		eventually(t, "the garbage is collected by another leader", func() bool { return g.garbage() == 0 })
+		g.mustGet("k", 200<<10)
+	}
+}
+
+// A gateway does not start on the metadata of another store, nor beside metadata of its
+// own that it would not use.
+func TestRefusedMetadata(t *testing.T) {
+	r := sharedRig(t, 1, 4, "ec:2+2")
+	r.file.Metadata += "/same"
+	r.all()
+	r.gateway("gw0").end()
+	cfg := r.config()
+	other := *r.file
+	other.Deployment = [16]byte{9}
+	cfg.Cluster, cfg.State = &other, filepath.Join(r.dir, "other")
+	if _, err := gateway.Start(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "another store") {
+		t.Fatalf("on the metadata of another store: %v", err)
+	}
+	alone := *r.file
+	alone.Metadata = "etcd://127.0.0.1:1/wrong"
+	cfg.Cluster, cfg.State = &alone, filepath.Join(r.dir, "gw0")
+	meta, err := gateway.OpenMetadata(filepath.Join(cfg.State, gateway.MetadataFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := meta.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := gateway.Start(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "migrate") {
+		t.Fatalf("beside metadata of its own: %v", err)
+	}
+}

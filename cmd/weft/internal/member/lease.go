@@ -1,0 +1,154 @@
+package member
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	"go.etcd.io/etcd/client/v3"
+
+	"github.com/weftstore/weft/cmd/weft/internal/statedir"
+)
+
+// term is one membership without a break.
+type term struct {
+	id      string // of the key
+	key     string
+	created int64 // revision of the key
+	lease   clientv3.LeaseID
+	ctx     context.Context // ends with the term
+	end     context.CancelFunc
+}
+
+// run begins one term after the other until ctx ends.
+func (m *Member) run(ctx context.Context) {
+	for try := 0; ctx.Err() == nil; try++ {
+		t, until, err := m.begin(ctx)
+		if err != nil {
+			if ctx.Err() == nil {
+				m.log.Warn("not registered in etcd; trying again", "err", err)
+			}
+			m.pause(ctx, time.Second)
+			continue
+		}
+		if try > 0 {
+			m.log.Info("registered in etcd again", "member", t.id)
+		}
+		m.enter(t)
+		m.hold(ctx, t, until)
+		m.leave(t)
+		if ctx.Err() == nil {
+			m.log.Warn("the lease in etcd ended: nothing is written until there is a new one", "member", t.id)
+		}
+	}
+}
+
+func (m *Member) enter(t *term) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.cur = t
+	close(m.changed)
+	m.changed = make(chan struct{})
+}
+
+// leave ends a term here, and in etcd as well as it can.
+func (m *Member) leave(t *term) {
+	t.end()
+	m.mu.Lock()
+	m.cur = nil
+	close(m.changed)
+	m.changed = make(chan struct{})
+	m.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), m.ttl/3)
+	defer cancel()
+	_, _ = m.client.Revoke(ctx, t.lease)
+}
+
+// begin registers; until is how long the lease is certain.
+func (m *Member) begin(ctx context.Context) (*term, time.Time, error) {
+	call, cancel := context.WithTimeout(ctx, m.ttl)
+	defer cancel()
+	sent := time.Now()
+	lease, err := m.client.Grant(call, int64(m.ttl/time.Second))
+	if err != nil {
+		return nil, sent, err
+	}
+	id := statedir.RandomID()
+	t := &term{id: hex.EncodeToString(id[:]), lease: lease.ID}
+	t.key = m.prefix + keyMember + t.id
+	info, err := json.Marshal(m.info)
+	if err != nil {
+		return nil, sent, err
+	}
+	put, err := m.client.Put(call, t.key, string(info), clientv3.WithLease(lease.ID))
+	if err != nil {
+		_, _ = m.client.Revoke(call, lease.ID)
+		return nil, sent, err
+	}
+	t.created = put.Header.Revision
+	t.ctx, t.end = context.WithCancel(ctx)
+	return t, sent.Add(m.ttl), nil
+}
+
+// hold renews the lease and returns when it may have ended, or ctx has.
+func (m *Member) hold(ctx context.Context, t *term, until time.Time) {
+	expired := time.AfterFunc(time.Until(until), t.end) // whatever a renewal is waiting for
+	defer expired.Stop()
+	for {
+		m.pause(t.ctx, m.ttl/4)
+		if t.ctx.Err() != nil {
+			return
+		}
+		sent := time.Now()
+		call, cancel := context.WithTimeout(t.ctx, m.ttl/4)
+		_, err := m.client.KeepAliveOnce(call, t.lease)
+		cancel()
+		if errors.Is(err, rpctypes.ErrLeaseNotFound) {
+			return
+		}
+		if err != nil {
+			continue // while there is time
+		}
+		if !expired.Stop() {
+			return // it was too late
+		}
+		expired.Reset(time.Until(sent.Add(m.ttl)))
+	}
+}
+
+func (m *Member) pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// term is the current one; nil when there is none.
+func (m *Member) term() *term {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.cur
+}
+
+// await waits for a term.
+func (m *Member) await(ctx context.Context) (*term, error) {
+	for {
+		m.mu.Lock()
+		t, changed := m.cur, m.changed
+		m.mu.Unlock()
+		if t != nil {
+			return t, nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("register in etcd: %w", ctx.Err())
+		}
+	}
+}

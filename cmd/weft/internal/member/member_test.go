@@ -1,0 +1,246 @@
+package member
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/weftstore/weft/metadata"
+	"github.com/weftstore/weft/metadata/etcdkv"
+	"github.com/weftstore/weft/metadata/etcdkv/etcdtest"
+)
+
+// Fault model of this file: leases that end behind the back of their holder, as they do
+// for a process that is frozen; members that end without a word, or do not answer; an
+// etcd that is away.
+
+type rig struct {
+	t    *testing.T
+	etcd *etcdtest.Server
+	kv   *etcdkv.DB
+}
+
+const ttl = time.Second
+
+func newRig(t *testing.T) *rig {
+	r := &rig{t: t, etcd: etcdtest.Start(t, "http")}
+	r.kv = r.open()
+	return r
+}
+
+func (r *rig) open() *etcdkv.DB {
+	kv, err := etcdkv.Open(r.t.Context(), etcdkv.Config{Endpoints: []string{r.etcd.Addr}, Prefix: "/p/", DialTimeout: time.Minute})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { kv.Close() })
+	return kv
+}
+
+func (r *rig) join(name string) *Member {
+	r.t.Helper()
+	m, err := Join(r.t.Context(), Config{
+		Client: r.open().Client(), Prefix: "/p/", Deployment: [16]byte{1}, TTL: ttl,
+		Info: Info{Kind: Gateway, Name: name}, Logger: slog.New(slog.NewTextHandler(r.t.Output(), nil)),
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { m.Close() })
+	return m
+}
+
+// commit writes something in a term.
+func (r *rig) commit(m *Member, term int64) error {
+	return r.kv.Update(m.Within(r.t.Context(), term), func(t metadata.Txn) error { return t.Put([]byte("k"), []byte("v")) })
+}
+
+// revoke ends a member's lease behind its back.
+func (r *rig) revoke(m *Member) {
+	r.t.Helper()
+	if _, err := r.kv.Client().Revoke(r.t.Context(), m.term().lease); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *rig) wait(what string, ch <-chan struct{}) {
+	r.t.Helper()
+	select {
+	case <-ch:
+	case <-time.After(time.Minute):
+		r.t.Fatal("waited a minute for: ", what)
+	}
+}
+
+// lead is one run of Lead.
+type lead struct {
+	began chan context.Context
+	stop  func()
+}
+
+func (r *rig) lead(m *Member) *lead {
+	l := &lead{began: make(chan context.Context, 10)}
+	ctx, cancel := context.WithCancel(r.t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		m.Lead(ctx, func(ctx context.Context) {
+			l.began <- ctx
+			<-ctx.Done()
+		})
+	}()
+	l.stop = sync.OnceFunc(func() { cancel(); <-done })
+	r.t.Cleanup(l.stop)
+	return l
+}
+
+// A term's commits fail from the instant its lease is gone, though the member does not
+// know yet; the next term's do not.
+func TestTermEnds(t *testing.T) {
+	r := newRig(t)
+	m := r.join("a")
+	old := m.Term()
+	if err := r.commit(m, old); err != nil {
+		t.Fatal(err)
+	}
+	begun := m.Within(t.Context(), old)
+	r.revoke(m)
+	err := r.kv.Update(begun, func(t metadata.Txn) error { return t.Put([]byte("k"), []byte("w")) })
+	if !errors.Is(err, metadata.ErrFenced) {
+		t.Fatalf("a commit of the ended term: %v", err)
+	}
+	next := old
+	for end := time.Now().Add(time.Minute); next == old || next == 0; next = m.Term() {
+		if time.Now().After(end) {
+			t.Fatal("no new term")
+		}
+		m.pause(t.Context(), ttl/100)
+	}
+	if err := r.commit(m, old); !errors.Is(err, metadata.ErrFenced) {
+		t.Fatalf("a commit of the ended term, in the next one: %v", err)
+	}
+	if err := r.commit(m, next); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// One member leads at a time; another follows when the lease ends or the leader goes.
+func TestLead(t *testing.T) {
+	r := newRig(t)
+	a, b := r.join("a"), r.join("b")
+	la := r.lead(a)
+	ctx := <-la.began
+	lb := r.lead(b)
+	if _, done, err := a.Leading(t.Context()); err != nil {
+		t.Fatal(err)
+	} else {
+		done()
+	}
+	if _, _, err := b.Leading(t.Context()); err == nil {
+		t.Fatal("two lead")
+	}
+	r.revoke(a)
+	second := <-lb.began
+	r.wait("the first leader to stop", ctx.Done())
+	select {
+	case <-second.Done():
+		t.Fatal("the second leader was stopped")
+	default:
+	}
+	lb.stop()
+	third := <-la.began
+	if third.Err() != nil {
+		t.Fatal(third.Err())
+	}
+}
+
+// A leader without etcd stops within the time to live, and leads again when etcd is back.
+func TestEtcdAway(t *testing.T) {
+	r := newRig(t)
+	l := r.lead(r.join("a"))
+	ctx := <-l.began
+	r.etcd.Kill()
+	killed := time.Now()
+	r.wait("the leader to stop", ctx.Done())
+	if d := time.Since(killed); d > 2*ttl {
+		t.Fatalf("it stopped after %v", d)
+	}
+	r.etcd.Restart()
+	<-l.began
+}
+
+// A question is answered with what every other member reports, and waits for those that
+// do not answer until they are gone.
+func TestAsk(t *testing.T) {
+	r := newRig(t)
+	a, b, c := r.join("a"), r.join("b"), r.join("c")
+	set := func(n byte) metadata.SetID { return metadata.SetID{n} }
+	b.Answer(func() ([]metadata.SetID, uint64) { return []metadata.SetID{set(1), set(2)}, 7 })
+	changes := uint64(1)
+	c.Answer(func() ([]metadata.SetID, uint64) { return []metadata.SetID{set(3)}, changes })
+	first, err := a.Ask(t.Context())
+	if err != nil || len(first.Busy) != 3 || !first.Busy[set(1)] || !first.Busy[set(3)] {
+		t.Fatalf("%+v, %v", first, err)
+	}
+	if second, err := a.Ask(t.Context()); err != nil || second.Changes != first.Changes {
+		t.Fatalf("%+v, %v", second, err)
+	}
+	changes++
+	if second, err := a.Ask(t.Context()); err != nil || second.Changes == first.Changes {
+		t.Fatalf("%+v, %v", second, err)
+	}
+	asked, silent := make(chan struct{}), make(chan struct{})
+	b.Answer(func() ([]metadata.SetID, uint64) { close(asked); <-silent; return nil, 0 })
+	type outcome struct {
+		busy map[metadata.SetID]bool
+		err  error
+	}
+	answer := make(chan outcome, 1)
+	go func() {
+		rep, err := a.Ask(t.Context())
+		if err != nil {
+			answer <- outcome{err: err}
+			return
+		}
+		answer <- outcome{busy: rep.Busy}
+	}()
+	<-asked
+	select {
+	case o := <-answer:
+		t.Fatalf("answered without b: %+v", o)
+	case <-time.After(ttl / 2):
+	}
+	r.revoke(b) // as when it is frozen longer than the time to live
+	if o := <-answer; o.err != nil || len(o.busy) != 1 || !o.busy[set(3)] {
+		t.Fatalf("%+v", o)
+	}
+	close(silent)
+}
+
+func TestOtherDeployment(t *testing.T) {
+	r := newRig(t)
+	r.join("a")
+	_, err := Join(t.Context(), Config{Client: r.kv.Client(), Prefix: "/p/", Deployment: [16]byte{2}})
+	if err == nil {
+		t.Fatal("joined the members of another store")
+	}
+}
+
+func FuzzAnswer(f *testing.F) {
+	f.Add(encodeAnswer(1, 2, []metadata.SetID{{3}, {4}}))
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		question, changes, busy, err := decodeAnswer(b)
+		if err != nil {
+			return
+		}
+		if again := encodeAnswer(question, changes, slices.Clone(busy)); !bytes.Equal(again, b) {
+			t.Fatalf("%x became %x", b, again)
+		}
+	})
+}
