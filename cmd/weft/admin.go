@@ -41,7 +41,7 @@ may write there may administer, and nobody else.`,
 	cmd.PersistentFlags().BoolVar(&f.json, "json", false, "print the result as JSON")
 	cmd.AddCommand(
 		statusCommand(&f), usageCommand(&f), scrubCommand(&f), repairCommand(&f), checkCommand(&f),
-		snapshotCommand(&f), newRebuildCommand(&f))
+		snapshotCommand(&f), newRebuildCommand(&f), newMetadataCommand(&f))
 	return cmd
 }
 

@@ -9,6 +9,7 @@
 // Below the prefix of the metadata (package etcdkv, whose keys begin with "k" and "m"):
 //
 //	c/deployment       32 hexadecimal digits: which store this is; written once
+//	c/closed           why nobody may become a member, in words; absent: everybody may
 //	c/member/ID        Info as JSON, under the lease of the process. ID is 32 hexadecimal
 //	                   digits, new for each term
 //	c/leader           ID of the gateway that leads, under its lease

@@ -24,26 +24,27 @@ type term struct {
 	end     context.CancelFunc
 }
 
-// run begins one term after the other until ctx ends.
-func (m *Member) run(ctx context.Context) {
-	for try := 0; ctx.Err() == nil; try++ {
-		t, until, err := m.begin(ctx)
-		if err != nil {
+// run holds the first term and begins others after it until ctx ends.
+func (m *Member) run(ctx context.Context, t *term, until time.Time) {
+	for ctx.Err() == nil {
+		if t != nil {
+			m.hold(t, until)
+			m.leave(t)
 			if ctx.Err() == nil {
-				m.log.Warn("not registered in etcd; trying again", "err", err)
+				m.log.Warn("the lease in etcd ended: nothing is written until there is a new one", "member", t.id)
 			}
-			m.pause(ctx, time.Second)
-			continue
 		}
-		if try > 0 {
+		var err error
+		if t, until, err = m.begin(ctx); err == nil {
 			m.log.Info("registered in etcd again", "member", t.id)
+			m.enter(t)
+		} else if ctx.Err() == nil {
+			m.log.Warn("not registered in etcd; trying again", "err", err)
+			m.pause(ctx, time.Second)
 		}
-		m.enter(t)
-		m.hold(ctx, t, until)
+	}
+	if t != nil {
 		m.leave(t)
-		if ctx.Err() == nil {
-			m.log.Warn("the lease in etcd ended: nothing is written until there is a new one", "member", t.id)
-		}
 	}
 }
 
@@ -84,7 +85,11 @@ func (m *Member) begin(ctx context.Context) (*term, time.Time, error) {
 	if err != nil {
 		return nil, sent, err
 	}
-	put, err := m.client.Put(call, t.key, string(info), clientv3.WithLease(lease.ID))
+	put, err := m.client.Txn(call).If(clientv3.Compare(clientv3.CreateRevision(m.prefix+keyClosed), "=", 0)).
+		Then(clientv3.OpPut(t.key, string(info), clientv3.WithLease(lease.ID))).Else(clientv3.OpGet(m.prefix + keyClosed)).Commit()
+	if err == nil && !put.Succeeded {
+		err = errClosed(string(put.Responses[0].GetResponseRange().Kvs[0].Value))
+	}
 	if err != nil {
 		_, _ = m.client.Revoke(call, lease.ID)
 		return nil, sent, err
@@ -94,8 +99,8 @@ func (m *Member) begin(ctx context.Context) (*term, time.Time, error) {
 	return t, sent.Add(m.ttl), nil
 }
 
-// hold renews the lease and returns when it may have ended, or ctx has.
-func (m *Member) hold(ctx context.Context, t *term, until time.Time) {
+// hold renews the lease and returns when it may have ended, or the term's context has.
+func (m *Member) hold(t *term, until time.Time) {
 	expired := time.AfterFunc(time.Until(until), t.end) // whatever a renewal is waiting for
 	defer expired.Stop()
 	for {

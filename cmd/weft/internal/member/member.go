@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -21,6 +20,7 @@ import (
 // Keys below the prefix.
 const (
 	keyDeployment = "c/deployment"
+	keyClosed     = "c/closed"
 	keyMember     = "c/member/"
 	keyLeader     = "c/leader"
 	keyAsk        = "c/ask"
@@ -52,7 +52,7 @@ type Config struct {
 	Deployment [16]byte
 	Info       Info
 	TTL        time.Duration // in whole seconds; 0 is DefaultTTL
-	Logger     *slog.Logger
+	Logger     *slog.Logger  // nil discards
 }
 
 // Member is this process among the others.
@@ -83,15 +83,21 @@ func Join(ctx context.Context, c Config) (*Member, error) {
 	if m.ttl == 0 {
 		m.ttl = DefaultTTL
 	}
+	if m.log == nil {
+		m.log = slog.New(slog.DiscardHandler)
+	}
 	if err := m.belong(ctx, c.Deployment); err != nil {
 		return nil, err
 	}
 	run, stop := context.WithCancel(context.Background())
 	m.stop = stop
-	m.loops.Go(func() { m.run(run) })
-	if _, err := m.await(ctx); err != nil {
-		return nil, errors.Join(err, m.Close())
+	first, until, err := m.begin(run)
+	if err != nil {
+		stop()
+		return nil, fmt.Errorf("register in etcd: %w", err)
 	}
+	m.enter(first)
+	m.loops.Go(func() { m.run(run, first, until) })
 	if c.Info.Kind == Gateway {
 		m.loops.Go(func() { m.answerAll(run) })
 	}

@@ -244,3 +244,34 @@ func FuzzAnswer(f *testing.F) {
 		}
 	})
 }
+
+// While it is closed nobody joins, and it cannot be closed while somebody is there.
+func TestClosed(t *testing.T) {
+	r := newRig(t)
+	m := r.join("a")
+	shut := func(why string) (*Seal, error) {
+		return Close(t.Context(), r.kv.Client(), "/p/", [16]byte{1}, why)
+	}
+	if _, err := shut("import"); err == nil {
+		t.Fatal("closed with a member inside")
+	}
+	m.Close()
+	s, err := shut("import")
+	if err != nil || s.Again() {
+		t.Fatal(err)
+	}
+	c := Config{Client: r.kv.Client(), Prefix: "/p/", Deployment: [16]byte{1}, Info: Info{Kind: Gateway}, TTL: ttl, Logger: slog.New(slog.DiscardHandler)}
+	if _, err := Join(t.Context(), c); !errors.Is(err, ErrClosed) {
+		t.Fatal("joined what is closed: ", err)
+	}
+	if _, err := shut("move"); !errors.Is(err, ErrClosed) {
+		t.Fatal("closed for two reasons: ", err)
+	}
+	if s, err = shut("import"); err != nil || !s.Again() {
+		t.Fatal(err)
+	}
+	if err := s.Open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r.join("b")
+}

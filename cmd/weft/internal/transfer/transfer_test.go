@@ -1,0 +1,212 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/weftstore/weft/cmd/weft/internal/gateway"
+	"github.com/weftstore/weft/cmd/weft/internal/member"
+	"github.com/weftstore/weft/cmd/weft/internal/statedir"
+	"github.com/weftstore/weft/metadata"
+	"github.com/weftstore/weft/metadata/etcdkv/etcdtest"
+)
+
+// Fault model of this file: transfers that are cut short and run again, places that are
+// in use or hold something else.
+
+type rig struct {
+	t    *testing.T
+	dir  string
+	etcd Place
+}
+
+func newRig(t *testing.T) *rig {
+	return &rig{t: t, dir: t.TempDir(), etcd: Place{URL: "etcd://" + etcdtest.Start(t, "http").Addr, Deployment: [16]byte{7}}}
+}
+
+func (r *rig) state(name string) Place {
+	return Place{State: filepath.Join(r.dir, name), Deployment: [16]byte{7}}
+}
+
+// fill makes metadata in a state directory.
+func (r *rig) fill(p Place) {
+	r.t.Helper()
+	r.with(p, func(m *gateway.Metadata) {
+		for i := range 30 {
+			if _, err := m.DB.CreateBucket(r.t.Context(), fmt.Sprint("bucket", i), ""); err != nil {
+				r.t.Fatal(err)
+			}
+		}
+	})
+}
+
+func (r *rig) with(p Place, fn func(*gateway.Metadata)) {
+	r.t.Helper()
+	d, err := statedir.Open(p.State)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer d.Close()
+	m, err := gateway.OpenMetadata(d.Path(gateway.MetadataFile))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer m.Close()
+	fn(m)
+}
+
+func (r *rig) buckets(m *gateway.Metadata) int {
+	r.t.Helper()
+	list, err := m.DB.Buckets(r.t.Context())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return len(list)
+}
+
+func (r *rig) bucketsInEtcd() int {
+	r.t.Helper()
+	m, err := gateway.OpenEtcd(r.t.Context(), r.etcd.URL, r.etcd.Deployment)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer m.Close()
+	return r.buckets(m)
+}
+
+// cutAfter is a context that ends after some reports.
+func cutAfter(ctx context.Context, n int) (context.Context, Report) {
+	ctx, cancel := context.WithCancel(ctx)
+	return ctx, func(string, metadata.Copied) {
+		if n--; n <= 0 {
+			cancel()
+		}
+	}
+}
+
+func (r *rig) join() error {
+	m, err := gateway.OpenEtcd(r.t.Context(), r.etcd.URL, r.etcd.Deployment)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer m.Close()
+	mem, err := member.Join(r.t.Context(), member.Config{Client: m.Etcd.Client(), Prefix: m.Prefix, Deployment: r.etcd.Deployment})
+	if err != nil {
+		return err
+	}
+	return mem.Close()
+}
+
+// To etcd and back, cut short once on each way: nobody can use what is incomplete or
+// left behind, and all is there at the end.
+func TestMigrate(t *testing.T) {
+	r := newRig(t)
+	from, back := r.state("from"), r.state("back")
+	r.fill(from)
+	ctx, report := cutAfter(t.Context(), 1)
+	if _, err := Migrate(ctx, from, r.etcd, report); err == nil {
+		t.Fatal("was not cut short")
+	}
+	if err := r.join(); !errors.Is(err, member.ErrClosed) {
+		t.Fatal("joined what is incomplete: ", err)
+	}
+	c, err := Migrate(t.Context(), from, r.etcd, nil)
+	if err != nil || c.Pairs == 0 {
+		t.Fatalf("%+v, %v", c, err)
+	}
+	if n := r.bucketsInEtcd(); n != 30 {
+		t.Fatalf("%d buckets in etcd", n)
+	}
+	if err := r.join(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(from.State, gateway.MetadataFile)); !errors.Is(err, os.ErrNotExist) {
+		t.Fatal("the database is still where it was: ", err)
+	}
+	if _, err := Migrate(t.Context(), from, r.etcd, nil); err == nil {
+		t.Fatal("moved twice")
+	}
+	if err := r.join(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, report = cutAfter(t.Context(), 1)
+	if _, err := Migrate(ctx, r.etcd, back, report); err == nil {
+		t.Fatal("was not cut short")
+	}
+	if _, err := Migrate(t.Context(), r.etcd, back, nil); err != nil {
+		t.Fatal(err)
+	}
+	r.with(back, func(m *gateway.Metadata) {
+		if n := r.buckets(m); n != 30 {
+			t.Fatalf("%d buckets came back", n)
+		}
+	})
+	if err := r.join(); !errors.Is(err, member.ErrClosed) {
+		t.Fatal("joined what moved away: ", err)
+	}
+}
+
+func TestExportImport(t *testing.T) {
+	r := newRig(t)
+	from, to := r.state("from"), r.state("to")
+	r.fill(from)
+	file := filepath.Join(r.dir, "export")
+	if _, err := Export(t.Context(), from, file, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Export(t.Context(), from, file, nil); err == nil {
+		t.Fatal("exported over a file")
+	}
+	for _, p := range []Place{to, r.etcd} {
+		ctx, report := cutAfter(t.Context(), 1)
+		if _, err := Import(ctx, file, p, report); err == nil {
+			t.Fatal("was not cut short")
+		}
+		if c, err := Import(t.Context(), file, p, nil); err != nil || c.Pairs < 30 {
+			t.Fatalf("%+v, %v", c, err)
+		}
+	}
+	r.with(to, func(m *gateway.Metadata) {
+		if n := r.buckets(m); n != 30 {
+			t.Fatalf("%d buckets", n)
+		}
+	})
+	if n := r.bucketsInEtcd(); n != 30 {
+		t.Fatalf("%d buckets in etcd", n)
+	}
+	if _, err := Import(t.Context(), file, to, nil); err == nil {
+		t.Fatal("imported over metadata")
+	}
+	again := filepath.Join(r.dir, "again")
+	if _, err := Export(t.Context(), r.etcd, again, nil); err != nil {
+		t.Fatal(err)
+	}
+	a, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(again)
+	if err != nil || string(a) != string(b) {
+		t.Fatal("what came through etcd is another: ", err)
+	}
+	// etcd that is in use is left as it was, and usable.
+	r.with(from, func(m *gateway.Metadata) {
+		if _, err := m.DB.CreateBucket(t.Context(), "another", ""); err != nil {
+			t.Fatal(err)
+		}
+	})
+	other := filepath.Join(r.dir, "other")
+	if _, err := Export(t.Context(), from, other, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Import(t.Context(), other, r.etcd, nil); !errors.Is(err, metadata.ErrOther) {
+		t.Fatal("imported over metadata in etcd: ", err)
+	}
+	if err := r.join(); err != nil || r.bucketsInEtcd() != 30 {
+		t.Fatal(err)
+	}
+}
