@@ -28,8 +28,7 @@ type cluster struct {
 	dir     string
 	file    string
 	gateway *process
-	nodes   []*process
-	metrics []string // addresses: of the gateway first, then of the nodes
+	nodes   []*process // of this machine
 }
 
 // skipOutside skips where there are no devices for it.
@@ -62,59 +61,76 @@ func newCluster(t *testing.T, transport string, where []string) *cluster {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	c := &cluster{t: t, dir: dir, file: filepath.Join(dir, "cluster.toml"), metrics: []string{"127.0.0.1:9400"}}
+	c := emptyCluster(t, dir)
+	c.file = filepath.Join(c.dir, "cluster.toml")
 	init := []string{"cluster", "init", c.file, "--layout", layoutText}
 	for i := range nodeCount {
-		name := fmt.Sprintf("n%d", i+1)
-		target := filepath.Join(dir, name, "target")
-		if err := os.MkdirAll(target, 0o750); err != nil {
-			t.Fatal(err)
-		}
-		init = append(init, "--node", fmt.Sprintf("%s=%s:%d=%s", name, where[i%len(where)], 7401+i, target))
-		c.metrics = append(c.metrics, fmt.Sprintf("127.0.0.1:%d", 9401+i))
-		c.nodes = append(c.nodes, c.process(name, "node", "--name", name))
+		n := c.addNode(fmt.Sprintf("n%d", i+1))
+		init = append(init, "--node", fmt.Sprintf("%s=%s:%d=%s", n.name, where[i%len(where)], 7401+i, filepath.Join(c.dir, n.name, "target")))
 	}
 	run(t, weft(t), init...)
-	c.setTransport(transport)
+	setTransport(t, c.file, transport)
+	return c
+}
+
+// emptyCluster has a gateway and no nodes; the cluster file is to be named.
+func emptyCluster(t *testing.T, dir string) *cluster {
+	t.Helper()
+	c := &cluster{t: t, dir: dir}
 	c.gateway = c.process("gateway", "gateway", "--address", s3Address, "--memory", "256MiB")
 	c.gateway.env = []string{"WEFT_ROOT_ACCESS_KEY=" + accessKey, "WEFT_ROOT_SECRET_KEY=" + secretKey}
 	return c
 }
 
-func (c *cluster) setTransport(transport string) {
+// addNode adds one that runs in this machine, with an empty target.
+func (c *cluster) addNode(name string) *process {
 	c.t.Helper()
-	b, err := os.ReadFile(c.file)
-	if err != nil {
+	if err := os.MkdirAll(filepath.Join(c.dir, name, "target"), 0o750); err != nil {
 		c.t.Fatal(err)
+	}
+	n := c.process(name, "node", "--name", name)
+	c.nodes = append(c.nodes, n)
+	return n
+}
+
+func setTransport(t *testing.T, file, transport string) {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
 	}
 	text := strings.Replace(string(b), `transport = "auto"`, fmt.Sprintf("transport = %q", transport), 1)
 	if text == string(b) {
-		c.t.Fatalf("no transport to set in\n%s", b)
+		t.Fatalf("no transport to set in\n%s", b)
 	}
-	if err := os.WriteFile(c.file, []byte(text), 0o640); err != nil {
-		c.t.Fatal(err)
+	if err := os.WriteFile(file, []byte(text), 0o640); err != nil {
+		t.Fatal(err)
 	}
 }
 
-// process is one of the cluster, the next in c.metrics.
+// process is one of the cluster, whose metrics are at the next address.
 func (c *cluster) process(name, command string, args ...string) *process {
 	dir := filepath.Join(c.dir, name)
-	metrics := c.metrics[0]
+	metrics := fmt.Sprintf("127.0.0.1:%d", 9400+len(c.nodes))
 	if command == "node" {
-		metrics = c.metrics[len(c.metrics)-1]
+		metrics = fmt.Sprintf("127.0.0.1:%d", 9401+len(c.nodes))
 	}
-	args = append([]string{command, "--cluster", c.file, "--state", filepath.Join(dir, "state"), "--metrics", metrics}, args...)
-	return &process{t: c.t, name: name, args: args, log: filepath.Join(c.dir, name+".log")}
+	args = append([]string{command, "--state", filepath.Join(dir, "state"), "--metrics", metrics}, args...)
+	return &process{t: c.t, name: name, args: args, metrics: metrics, log: filepath.Join(c.dir, name+".log")}
 }
 
 // start starts everything and waits until all nodes are up. The end of the test stops it.
 func (c *cluster) start() {
 	c.t.Helper()
 	c.t.Cleanup(c.stop)
+	var names []string
 	for _, n := range c.nodes {
-		n.start()
+		names = append(names, n.name)
 	}
-	c.gateway.start()
+	for _, p := range c.all() {
+		p.args = append(p.args, "--cluster", c.file)
+		p.start()
+	}
 	eventually(c.t, "the gateway is ready", func() error {
 		select {
 		case <-c.gateway.done:
@@ -131,21 +147,24 @@ func (c *cluster) start() {
 		}
 		return nil
 	})
-	c.await("up", c.nodes...)
+	c.await("up", names...)
 }
+
+// all are its processes, the gateway first.
+func (c *cluster) all() []*process { return append([]*process{c.gateway}, c.nodes...) }
 
 // stop ends the gateway first, so that nobody misses the nodes.
 func (c *cluster) stop() {
 	c.t.Helper()
-	for _, p := range append([]*process{c.gateway}, c.nodes...) {
+	for _, p := range c.all() {
 		p.stop()
 	}
 }
 
 // await waits until the gateway says that the nodes are in a state.
-func (c *cluster) await(state string, nodes ...*process) {
+func (c *cluster) await(state string, nodes ...string) {
 	c.t.Helper()
-	eventually(c.t, fmt.Sprintf("nodes are %s", state), func() error {
+	eventually(c.t, fmt.Sprintf("nodes %v are %s", nodes, state), func() error {
 		var st struct {
 			Nodes []struct{ Name, State, Error string }
 		}
@@ -155,7 +174,7 @@ func (c *cluster) await(state string, nodes ...*process) {
 			is[n.Name] = n.State
 		}
 		for _, n := range nodes {
-			if is[n.name] != state {
+			if is[n] != state {
 				return fmt.Errorf("%+v", st.Nodes)
 			}
 		}
@@ -178,4 +197,12 @@ func lap(t *testing.T, since *time.Time, format string, args ...any) {
 	t.Helper()
 	t.Logf("%6.1f s  %s", time.Since(*since).Seconds(), fmt.Sprintf(format, args...))
 	*since = time.Now()
+}
+
+// settle repairs everything and verifies every chunk.
+func (c *cluster) settle() {
+	c.t.Helper()
+	var ignored any
+	c.admin(&ignored, "repair")
+	c.admin(&ignored, "check", "--deep") // its status says when anything is wrong
 }

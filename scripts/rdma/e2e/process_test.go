@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"bytes"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,13 +16,14 @@ const patience = 60 * time.Second
 
 // process is one weft process with a log file.
 type process struct {
-	t    *testing.T
-	name string
-	args []string
-	env  []string
-	log  string
-	cmd  *exec.Cmd
-	done chan struct{} // closed when it has ended
+	t       *testing.T
+	name    string
+	args    []string
+	env     []string
+	metrics string // address
+	log     string
+	cmd     *exec.Cmd     // nil when it does not run
+	done    chan struct{} // closed when it has ended
 }
 
 // start runs it, again after it has ended.
@@ -114,15 +114,18 @@ func run(t *testing.T, name string, args ...string) []byte {
 // eventually waits until check returns nil.
 func eventually(t *testing.T, what string, check func() error) {
 	t.Helper()
-	deadline := time.Now().Add(patience)
+	late := time.After(patience)
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
 	for {
 		err := check()
 		if err == nil {
 			return
 		}
-		if time.Now().After(deadline) {
-			t.Fatal(fmt.Errorf("%s, not within %s: %w", what, patience, err))
+		select {
+		case <-tick.C:
+		case <-late:
+			t.Fatalf("not within %s: %s: %v", patience, what, err)
 		}
-		time.Sleep(50 * time.Millisecond)
 	}
 }

@@ -39,11 +39,8 @@ func (c *cluster) read() meter {
 		}
 		m.sent[strings.Split(name, "/")[4]] = n
 	}
-	for i, addr := range c.metrics {
-		if i > 0 && c.nodes[i-1].cmd == nil {
-			continue // killed
-		}
-		if err := scrape(addr, m.weft); err != nil {
+	for _, p := range c.all() {
+		if err := scrape(p.metrics, m.weft); err != nil {
 			c.t.Fatal(err)
 		}
 	}
