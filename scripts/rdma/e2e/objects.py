@@ -16,8 +16,10 @@ MIB = 1 << 20
 
 
 def payload(size):
-    """size random-looking bytes, the same ones for the same size."""
-    return random.Random(size).randbytes(size)
+    """size random-looking bytes, the same ones for the same size; every 8 MiB begin with their number."""
+    block = random.Random(size).randbytes(min(size, 8 * MIB))
+    blocks = (i.to_bytes(8, "little") + block[8:] for i in range(-(-size // (8 * MIB))))
+    return b"".join(blocks)[:size] if size >= 8 else block
 
 
 def main(bucket):
