@@ -96,12 +96,19 @@ func (db *DB) upkeep(ctx context.Context, op string, fn func(Txn, *scratch) erro
 	return nil
 }
 
-// CreateBucket makes an empty, unversioned bucket. ErrBucketExists,
-// ErrTooManyBuckets. The name is checked above, but for what the engine cannot hold.
+// CreateBucket makes an empty, unversioned bucket of the root account.
+// ErrBucketExists, ErrTooManyBuckets. The name is checked above, but for what the
+// engine cannot hold.
 func (db *DB) CreateBucket(ctx context.Context, name, region string) (*Bucket, error) {
+	return db.MakeBucket(ctx, Bucket{Name: name, Region: region})
+}
+
+// MakeBucket is CreateBucket with what else shall be true from the first moment on:
+// Name, Region, Owner, Tags and Configs of b are taken.
+func (db *DB) MakeBucket(ctx context.Context, b Bucket) (*Bucket, error) {
 	var made *Bucket
 	err := db.update(ctx, "create bucket", func(t Txn, s *scratch) (err error) {
-		made, err = db.createBucket(t, s, name, region)
+		made, err = db.createBucket(t, s, b)
 		return err
 	})
 	if err != nil {
@@ -110,11 +117,11 @@ func (db *DB) CreateBucket(ctx context.Context, name, region string) (*Bucket, e
 	return made, nil
 }
 
-func (db *DB) createBucket(t Txn, s *scratch, name, region string) (*Bucket, error) {
-	if err := checkKey(name); err != nil {
+func (db *DB) createBucket(t Txn, s *scratch, like Bucket) (*Bucket, error) {
+	if err := checkKey(like.Name); err != nil {
 		return nil, fmt.Errorf("bucket name: %w", err)
 	}
-	s.key = keyBucket(s.key, name)
+	s.key = keyBucket(s.key, like.Name)
 	old, err := t.Get(s.key)
 	if err != nil {
 		return nil, err
@@ -134,7 +141,8 @@ func (db *DB) createBucket(t Txn, s *scratch, name, region string) (*Bucket, err
 	if err != nil {
 		return nil, err
 	}
-	b := &Bucket{Name: name, ID: id, Created: db.now().UTC().Truncate(timeUnit), Region: region}
+	b := &Bucket{Name: like.Name, ID: id, Created: db.now().UTC().Truncate(timeUnit), Region: like.Region,
+		Owner: like.Owner, Tags: like.Tags, Configs: like.Configs}
 	return b, putBucket(t, s, b)
 }
 
@@ -261,6 +269,23 @@ func (db *DB) SetVersioning(ctx context.Context, name string, state VersioningSt
 // SetBucketTags replaces the tags; nil removes them. ErrNoSuchBucket.
 func (db *DB) SetBucketTags(ctx context.Context, name string, tags map[string]string) error {
 	return db.editBucket(ctx, "set bucket tags", name, func(b *Bucket) { b.Tags = tags })
+}
+
+// SetBucketConfig replaces one of the configurations; "" removes it. ErrNoSuchBucket;
+// ErrTooLarge when all of them together are beyond what a record holds.
+func (db *DB) SetBucketConfig(ctx context.Context, name, config, document string) error {
+	return db.editBucket(ctx, "set bucket configuration", name, func(b *Bucket) {
+		configs := maps.Clone(b.Configs)
+		if document == "" {
+			delete(configs, config)
+		} else {
+			if configs == nil {
+				configs = map[string]string{}
+			}
+			configs[config] = document
+		}
+		b.Configs = configs
+	})
 }
 
 func (db *DB) editBucket(ctx context.Context, op, name string, edit func(*Bucket)) error {

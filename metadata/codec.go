@@ -14,6 +14,9 @@ import (
 // recordFormat is the first byte of every value.
 const recordFormat = 1
 
+// bucketFormat is that of a bucket which has an owner or configurations.
+const bucketFormat = 2
+
 // crcLen is the length of the checksum that ends every value.
 const crcLen = 4
 
@@ -27,18 +30,25 @@ func seal(dst []byte, start int, key []byte) []byte {
 
 // unseal checks a value and returns a decoder of what follows the format byte.
 func unseal(key, value []byte) (decoder, error) {
+	d, _, err := unsealUpTo(recordFormat, key, value)
+	return d, err
+}
+
+// unsealUpTo is unseal for records of which there are several formats; it returns
+// which one the value has.
+func unsealUpTo(newest byte, key, value []byte) (decoder, byte, error) {
 	n := len(value) - crcLen
 	if n < 1 {
-		return decoder{}, fmt.Errorf("value of %d bytes: %w", len(value), ErrCorrupt)
+		return decoder{}, 0, fmt.Errorf("value of %d bytes: %w", len(value), ErrCorrupt)
 	}
 	sum := crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, value[:n])
 	if sum != binary.LittleEndian.Uint32(value[n:]) {
-		return decoder{}, fmt.Errorf("checksum: %w", ErrCorrupt)
+		return decoder{}, 0, fmt.Errorf("checksum: %w", ErrCorrupt)
 	}
-	if value[0] != recordFormat {
-		return decoder{}, fmt.Errorf("format %d: %w", value[0], ErrCorrupt)
+	if value[0] < recordFormat || value[0] > newest {
+		return decoder{}, 0, fmt.Errorf("format %d: %w", value[0], ErrCorrupt)
 	}
-	return decoder{b: value[1:n]}, nil
+	return decoder{b: value[1:n]}, value[0], nil
 }
 
 // decoder reads a record front to back. After a read past the end bad is set and

@@ -33,6 +33,7 @@
 //	p upload(16) number(2)          part, of an upload or of an object completed from it
 //	p upload(16) 0000               table of contents of a completed upload
 //	g position(8)                   garbage
+//	i kind(1) scope 00 name         entity: a record of package identity
 //	r set(16)                       damage
 //	s snapshot(8) piece(4)          part: a piece of a snapshot on the targets
 //	t id(2)                         target
@@ -49,7 +50,7 @@
 //	| 1 byte |                   |  4 bytes  |
 //	+--------+-------- … --------+-----------+
 //
-// The format is 1. The checksum (Castagnoli, little-endian) is over the key and then
+// The format is 1, or 2 where the table says so. The checksum (Castagnoli, little-endian) is over the key and then
 // the value up to the checksum; it detects flipped bits and values under the wrong
 // key. A record that stands alone ([EncodeVersion], [EncodePart], [EncodeManifest]) is
 // the same with an empty key. Decoders accept nothing after the last field.
@@ -66,7 +67,9 @@
 //	part        number 2, set 16, K 1, M 1, block 4, size 8, MD5 16, modified 8,
 //	            digest, count 1, that many target ids of 2
 //	manifest    version, uvarint count, parts
-//	bucket      versioning 1, id 8, created 8, region string, tags pairs
+//	bucket      versioning 1, id 8, created 8, region string, tags pairs;
+//	            in format 2 also owner string, configurations pairs
+//	entity      data string
 //	upload      initiated 8, algorithm 1, type 1, headers, user metadata, tags pairs
 //	contents    rows: part number 2, end of the part in the object 8
 //	garbage     kind 1, since 8, and
@@ -89,5 +92,6 @@
 // included, so a snapshot that is cut, spliced or reordered does not read. Pairs are
 // in the order of their keys.
 //
-// Format 1 of records and of snapshots is the first.
+// Format 1 of records and of snapshots is the first. Buckets with an owner or with
+// configurations have format 2, which what knows only format 1 refuses to read.
 package metadata

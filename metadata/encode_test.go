@@ -56,6 +56,9 @@ func samples() []sample {
 			decode: func(k, v []byte) (any, error) { var p Part; return p, decodePart(k, v, &p) }},
 		{name: "bucket", key: keyBucket(nil, "b"), decode: func(k, v []byte) (any, error) { return decodeBucket(k, v) },
 			golden: "01 01 0700000000000000 0068e5cf8b010000 01 72 01 01 74 01 76"},
+		{name: "bucket with configurations", key: keyBucket(nil, "b"), decode: func(k, v []byte) (any, error) { return decodeBucket(k, v) },
+			golden: "02 00 0700000000000000 0068e5cf8b010000 00 00 02 3432 01 06 706f6c696379 02 7b7d"},
+		{name: "entity", key: keyEntity(nil, 'u', "42", "name"), decode: func(k, v []byte) (any, error) { return decodeEntity(k, v) }, golden: "01 02 7b7d"},
 		{name: "upload", key: keyWithID(nil, spaceUpload, 7, "k", UploadID{9}), decode: func(k, v []byte) (any, error) { return decodeUpload(k, v) },
 			golden: "01 0068e5cf8b010000 02 02 01 01 68 01 31 01 01 75 01 32 00"},
 		{name: "contents", key: keyPart(nil, UploadID{5}, 0), decode: func(k, v []byte) (any, error) { return viewContents(k, v) },
@@ -76,15 +79,17 @@ func samples() []sample {
 	list[0].value = EncodeVersion(nil, sampleVersion())
 	list[1].value = seal(appendPart([]byte{recordFormat}, samplePart()), 0, list[1].key)
 	list[2].value = encodeBucket(nil, list[2].key, &Bucket{ID: 7, Created: since, Region: "r", Versioning: VersioningEnabled, Tags: map[string]string{"t": "v"}})
-	list[3].value = encodeUpload(nil, list[3].key, &Upload{Initiated: since, Algorithm: checksum.CRC32C, Type: checksum.Composite,
+	list[3].value = encodeBucket(nil, list[3].key, &Bucket{ID: 7, Created: since, Owner: "42", Configs: map[string]string{"policy": "{}"}})
+	list[4].value = encodeEntity(nil, list[4].key, []byte("{}"))
+	list[5].value = encodeUpload(nil, list[5].key, &Upload{Initiated: since, Algorithm: checksum.CRC32C, Type: checksum.Composite,
 		Template: Version{Headers: map[string]string{"h": "1"}, UserMeta: map[string]string{"u": "2"}}})
-	list[4].value = encodeContents(nil, list[4].key, contents{{1, 5}, {3, 9}})
-	list[5].value = encodeGarbage(nil, list[5].key, &garbageRecord{kind: garbageSet, garbage: Garbage{Set: set, Targets: []TargetID{9}, Since: since}})
-	list[6].value = encodeGarbage(nil, list[6].key, &garbageRecord{kind: garbageUpload, upload: UploadID{5}, garbage: Garbage{Since: since}})
-	list[7].value = encodeDamage(nil, list[7].key, &Damage{Ref: ref, Set: set, Shards: 5, Since: since})
-	list[8].value = encodeTarget(nil, list[8].key, &Target{ID: 3, UUID: [16]byte{8}, Path: "/x", Added: since, Retired: true})
-	list[9].value = encodeNumber(nil, list[9].key, 3)
-	list[10].value = encodeID(nil, list[10].key, VersionID{0xc1})
+	list[6].value = encodeContents(nil, list[6].key, contents{{1, 5}, {3, 9}})
+	list[7].value = encodeGarbage(nil, list[7].key, &garbageRecord{kind: garbageSet, garbage: Garbage{Set: set, Targets: []TargetID{9}, Since: since}})
+	list[8].value = encodeGarbage(nil, list[8].key, &garbageRecord{kind: garbageUpload, upload: UploadID{5}, garbage: Garbage{Since: since}})
+	list[9].value = encodeDamage(nil, list[9].key, &Damage{Ref: ref, Set: set, Shards: 5, Since: since})
+	list[10].value = encodeTarget(nil, list[10].key, &Target{ID: 3, UUID: [16]byte{8}, Path: "/x", Added: since, Retired: true})
+	list[11].value = encodeNumber(nil, list[11].key, 3)
+	list[12].value = encodeID(nil, list[12].key, VersionID{0xc1})
 	return list
 }
 

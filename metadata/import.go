@@ -40,7 +40,7 @@ func (db *DB) ImportVersion(ctx context.Context, bucket string, v *Version, part
 func (db *DB) importBucket(t Txn, s *scratch, name string, v *Version) (*Bucket, error) {
 	b, err := db.bucket(t, s, name)
 	if errors.Is(err, ErrNoSuchBucket) {
-		b, err = db.createBucket(t, s, name, "")
+		b, err = db.createBucket(t, s, Bucket{Name: name})
 	}
 	if err != nil {
 		return nil, err

@@ -11,6 +11,7 @@ const (
 	spaceBucket  = 'b'
 	spaceCounter = 'c'
 	spaceDamage  = 'r'
+	spaceEntity  = 'i'
 	spaceGarbage = 'g'
 	spaceNull    = 'n'
 	spaceObject  = 'o'

@@ -9,16 +9,24 @@ import (
 
 func encodeBucket(dst, key []byte, b *Bucket) []byte {
 	start := len(dst)
-	dst = append(dst, recordFormat, byte(b.Versioning))
+	format := byte(recordFormat)
+	if b.Owner != "" || len(b.Configs) > 0 {
+		format = bucketFormat
+	}
+	dst = append(dst, format, byte(b.Versioning))
 	dst = appendU64(dst, b.ID)
 	dst = appendTime(dst, b.Created)
 	dst = appendStr(dst, b.Region)
 	dst = appendPairs(dst, b.Tags)
+	if format == bucketFormat {
+		dst = appendStr(dst, b.Owner)
+		dst = appendPairs(dst, b.Configs)
+	}
 	return seal(dst, start, key)
 }
 
 func decodeBucket(key, value []byte) (*Bucket, error) {
-	d, err := unseal(key, value)
+	d, format, err := unsealUpTo(bucketFormat, key, value)
 	if err != nil {
 		return nil, err
 	}
@@ -28,6 +36,10 @@ func decodeBucket(key, value []byte) (*Bucket, error) {
 	b.Created = d.time()
 	b.Region = d.str()
 	b.Tags = d.pairs()
+	if format == bucketFormat {
+		b.Owner = d.str()
+		b.Configs = d.pairs()
+	}
 	return b, d.end()
 }
 

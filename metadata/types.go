@@ -103,6 +103,11 @@ type Bucket struct {
 	Region     string
 	Versioning VersioningState
 	Tags       map[string]string
+	// Owner is the id of the account whose bucket it is; "" is the root account's.
+	Owner string
+	// Configs are documents by the name of the sub-resource in S3's API ("policy",
+	// "ownershipControls"), as the layer above encodes them.
+	Configs map[string]string
 }
 
 // UploadID names a multipart upload; String is what S3 clients see.
