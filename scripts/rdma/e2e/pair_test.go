@@ -41,6 +41,7 @@ func TestRDMAPair(t *testing.T) {
 	since := time.Now()
 	c := emptyCluster(t, os.Getenv("WEFT_VM_DISK")) // where the cluster file has the targets
 	c.file = os.Getenv("WEFT_PAIR_CLUSTER")
+	c.gateway.allowed = "code=ServiceUnavailable"
 	for _, name := range []string{"n1", "n2", "n3", "n4"} {
 		c.addNode(name)
 	}
