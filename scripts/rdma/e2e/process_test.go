@@ -23,7 +23,7 @@ type process struct {
 	env     []string
 	metrics string // address
 	log     string
-	allowed string // what an error in the log may have, if anything
+	allowed string        // what an error in the log may have, if anything
 	cmd     *exec.Cmd     // nil when it does not run
 	done    chan struct{} // closed when it has ended
 }
