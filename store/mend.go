@@ -112,7 +112,7 @@ func (m *mend) choose(ctx context.Context) error {
 			continue
 		}
 		t := m.s.target(p.Targets[i])
-		if t == nil || m.moves(i) || !t.usable(now) || t.full(now) || has(used, t) || has(leave, t) || tp.held(used)[tp.domain[t.id]] >= limit {
+		if t == nil || t.drains || m.moves(i) || !t.usable(now) || t.full(now) || has(used, t) || has(leave, t) || tp.held(used)[tp.domain[t.id]] >= limit {
 			t = m.s.replacement(m.g.Layout, used, leave, now)
 		}
 		if t == nil {
@@ -240,8 +240,12 @@ func (m *mend) rebuild(ctx context.Context, held []*rdma.Block, r chunkRange) er
 		}
 	}
 	for i := range m.jobs {
-		shard := m.jobs[i].shard
-		blocks[shard], want[shard] = held[len(m.from)+i].Bytes()[:r.n], true
+		shard, made := m.jobs[i].shard, held[len(m.from)+i].Bytes()[:r.n]
+		if present[shard] { // it moves, and was read to rebuild others from
+			copy(made, blocks[shard])
+			continue
+		}
+		blocks[shard], want[shard] = made, true
 	}
 	codec, err := m.s.codec(m.g.Layout)
 	if err != nil {
