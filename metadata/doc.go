@@ -76,7 +76,7 @@
 //	            kind 1: set 16, count 1, target ids of 2
 //	            kind 2: upload 16
 //	damage      shards 8, since 8, bucket 8, key string, version 16, upload 16, number 2
-//	target      flags 1: 1 retired, 2 mount point; UUID 16, added 8, path string
+//	target      flags 1: 1 retired, 2 mount point, 4 draining; UUID 16, added 8, path string
 //
 // What listings show comes first in a version, so that they decode no more than that.
 //

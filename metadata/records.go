@@ -201,6 +201,7 @@ func decodeDamage(key, value []byte) (g Damage, err error) {
 const (
 	targetRetired = 1 << iota
 	targetMount
+	targetDraining
 )
 
 func encodeTarget(dst, key []byte, t *Target) []byte {
@@ -211,6 +212,9 @@ func encodeTarget(dst, key []byte, t *Target) []byte {
 	}
 	if t.Mount {
 		flags |= targetMount
+	}
+	if t.Draining {
+		flags |= targetDraining
 	}
 	dst = append(dst, recordFormat, flags)
 	dst = append(dst, t.UUID[:]...)
@@ -228,7 +232,7 @@ func decodeTarget(key, value []byte) (t Target, err error) {
 	}
 	t.ID = TargetID(binary.BigEndian.Uint16(key[1:]))
 	flags := d.u8()
-	t.Retired, t.Mount = flags&targetRetired != 0, flags&targetMount != 0
+	t.Retired, t.Mount, t.Draining = flags&targetRetired != 0, flags&targetMount != 0, flags&targetDraining != 0
 	copy(t.UUID[:], d.take(16))
 	t.Added = d.time()
 	t.Path = d.str()

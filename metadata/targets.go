@@ -65,6 +65,30 @@ func (db *DB) SetTarget(ctx context.Context, t Target) error {
 	return db.update(ctx, "set target", func(txn Txn, s *scratch) error { return putTarget(txn, s, &t) })
 }
 
+// UpdateTarget changes the row with an id: edit is run in the transaction, possibly more
+// than once, and its error ends it. ErrStale when there is no such row.
+func (db *DB) UpdateTarget(ctx context.Context, id TargetID, edit func(*Target) error) (Target, error) {
+	var row Target
+	err := db.update(ctx, "update target", func(t Txn, s *scratch) error {
+		s.key = keyTarget(s.key, id)
+		raw, err := t.Get(s.key)
+		if err != nil {
+			return err
+		}
+		if raw == nil {
+			return ErrStale
+		}
+		if row, err = decodeTarget(s.key, raw); err != nil {
+			return fmt.Errorf("target: %w", err)
+		}
+		if err := edit(&row); err != nil {
+			return err
+		}
+		return putTarget(t, s, &row)
+	})
+	return row, err
+}
+
 func putTarget(t Txn, s *scratch, target *Target) error {
 	s.key = keyTarget(s.key, target.ID)
 	s.value = encodeTarget(s.value[:0], s.key, target)

@@ -169,7 +169,9 @@ type Target struct {
 	Path    string   // where it was seen last
 	Added   time.Time
 	Mount   bool // Path was a mount point when the target was added
-	Retired bool
+	Retired bool // nothing is on it any more, and it does not come back
+	// Draining: it takes no new shards, and those that it has move elsewhere.
+	Draining bool
 }
 
 func etag(sum [16]byte, parts int) string {

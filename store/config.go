@@ -46,6 +46,8 @@ type Config struct {
 	// Refresh has the owner of the store look for targets that the metadata knows and
 	// the store does not; nil: there can be none.
 	Refresh func(ctx context.Context) error
+	// Retired says that a target the store does not have was retired; nil: none was.
+	Retired func(metadata.TargetID) bool
 
 	// NodeStatus tells the state and the space of targets for Status; nil: not known.
 	NodeStatus func(ctx context.Context) ([]node.TargetStatus, error)
@@ -63,6 +65,8 @@ type TargetConfig struct {
 	// Domain is what fails as a whole, such as a host: targets with the same name
 	// are in one. With "" a target is a failure domain of its own.
 	Domain string
+	// Draining: it takes no new shards, and those that it has are to move elsewhere.
+	Draining bool
 	// Free and Total are the space of its file system in bytes, 0 when not known.
 	Free, Total int64
 	// Target is nil while the target is away; Store.SetTarget brings it back.

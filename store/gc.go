@@ -104,14 +104,14 @@ func (c *collector) batch(ctx context.Context) (int, error) {
 		}
 		away := false
 		for _, id := range g.Targets {
-			away = away || (id != 0 && !s.canDelete(id, now))
+			away = away || (id != 0 && !s.retired(id) && !s.canDelete(id, now))
 		}
 		keep[i] = away
 		if away && c.partly[g.Set] {
 			continue
 		}
 		for shard, id := range g.Targets {
-			if id != 0 && (!away || s.canDelete(id, now)) {
+			if id != 0 && s.canDelete(id, now) {
 				perTarget[id] = append(perTarget[id], chunkID(g.Set, shard))
 			}
 		}
@@ -145,6 +145,11 @@ func (c *collector) batch(ctx context.Context) (int, error) {
 	}
 	c.after = sets[len(sets)-1].Seq
 	return len(sets), nil
+}
+
+// retired says that a target is gone for good, with all that it had.
+func (s *Store) retired(id metadata.TargetID) bool {
+	return s.target(id) == nil && s.cfg.Retired != nil && s.cfg.Retired(id)
 }
 
 func (s *Store) canDelete(id metadata.TargetID, now time.Time) bool {

@@ -49,14 +49,15 @@ func (p *inspected) lost() (mask uint64) {
 	return mask
 }
 
-// misplaced has a bit for every good shard that should move to another failure domain.
+// misplaced has a bit for every good shard that should move: to another failure domain,
+// or away from a target that is drained.
 func (p *inspected) misplaced(tp *topology) (mask uint64) {
 	for i, f := range p.fates {
 		if f == shardGood {
 			mask |= 1 << i
 		}
 	}
-	return mask & tp.surplus(&p.part)
+	return mask & (tp.surplus(&p.part) | tp.leaving(&p.part))
 }
 
 const inspectBatch = 256
@@ -162,12 +163,16 @@ func (s *Store) stat(ctx context.Context, api Target, id extent.ID) (extent.Info
 
 // fate looks at one shard.
 func (s *Store) fate(ctx context.Context, t *target, p *metadata.Part, shard int, deep bool, th *throttle) shardFate {
+	away := shardAway
+	if t.drains {
+		away = shardMissing // nobody waits for it: the shard is made anew elsewhere
+	}
 	if !t.usable(s.now()) {
-		return shardAway
+		return away
 	}
 	api := t.get()
 	if api == nil {
-		return shardAway
+		return away
 	}
 	id, length := chunkID(p.Set, shard), geometry(p).ChunkLen()
 	info, err := s.stat(ctx, api, id)

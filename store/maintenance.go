@@ -52,6 +52,10 @@ func (s *Store) Maintain(ctx context.Context, o MaintenanceOptions) {
 		_, err := s.drainDamage(ctx, RepairOptions{BytesPerSecond: o.RepairRate}, nil)
 		return err
 	})
+	m.every(drainEvery, "drain", func(ctx context.Context) error {
+		_, err := s.Drain(ctx, RepairOptions{BytesPerSecond: o.RepairRate}, nil)
+		return err
+	})
 	m.every(o.ScrubEvery, "scrub", func(ctx context.Context) error {
 		_, err := s.Scrub(ctx, ScrubOptions{BytesPerSecond: o.ScrubRate}, nil)
 		return err

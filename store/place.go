@@ -41,7 +41,7 @@ func (s *Store) layoutFor(l erasure.Layout, size int64) (g erasure.Geometry, quo
 func (tp *topology) well(now time.Time) []int {
 	n := make([]int, len(tp.sizes))
 	for _, t := range tp.list {
-		if t.get() != nil && t.usable(now) && !t.full(now) {
+		if t.get() != nil && t.usable(now) && !t.full(now) && !t.drains {
 			n[tp.domain[t.id]]++
 		}
 	}
@@ -83,7 +83,7 @@ func (s *Store) place(l erasure.Layout, n, least int, held, avoid []*target) []*
 	mean := tp.fill()
 	good, bad := make([]candidate, 0, len(tp.list)), []candidate(nil)
 	for _, t := range tp.list {
-		if t.get() == nil || has(held, t) || has(avoid, t) {
+		if t.get() == nil || t.drains || has(held, t) || has(avoid, t) {
 			continue
 		}
 		c := candidate{t, tp.domain[t.id], t.draw(mean)}

@@ -39,34 +39,7 @@ type RepairResult struct {
 // targets, queues what is lost, mends what is queued, worst first, and collects
 // orphans. What waits for a target that is away stays queued.
 func (s *Store) Repair(ctx context.Context, o RepairOptions, report Report) (*RepairResult, error) {
-	p := newProgress(report, "find damage")
-	var found []metadata.Damage
-	var parts, away int64 // away: parts that lack nothing but targets that do not answer
-	flush := func() error {
-		defer func() { found = found[:0] }()
-		if len(found) == 0 {
-			return nil
-		}
-		return s.meta.AddDamage(ctx, found)
-	}
-	err := s.walk(ctx, false, &throttle{}, func(in *inspected) error {
-		parts++
-		p.add(1, 0)
-		mask := in.lost() | in.misplaced(s.topology.Load())
-		if mask == 0 && in.count(shardAway) > 0 {
-			away++
-		}
-		if mask != 0 {
-			found = append(found, metadata.Damage{Ref: in.ref, Set: in.part.Set, Shards: mask, Since: s.now()})
-		}
-		if len(found) == inspectBatch {
-			return flush()
-		}
-		return nil
-	})
-	if err == nil {
-		err = flush()
-	}
+	parts, away, err := s.findDamage(ctx, report)
 	if err != nil {
 		return nil, fmt.Errorf("find damage: %w", err)
 	}
@@ -87,6 +60,39 @@ func (s *Store) Repair(ctx context.Context, o RepairOptions, report Report) (*Re
 		}
 	}
 	return r, nil
+}
+
+// findDamage compares all parts with the targets and queues what is lost or belongs
+// elsewhere. away are the parts that lack nothing but targets that do not answer.
+func (s *Store) findDamage(ctx context.Context, report Report) (parts, away int64, err error) {
+	p := newProgress(report, "find damage")
+	var found []metadata.Damage
+	flush := func() error {
+		defer func() { found = found[:0] }()
+		if len(found) == 0 {
+			return nil
+		}
+		return s.meta.AddDamage(ctx, found)
+	}
+	err = s.walk(ctx, false, &throttle{}, func(in *inspected) error {
+		parts++
+		p.add(1, 0)
+		mask := in.lost() | in.misplaced(s.topology.Load())
+		if mask == 0 && in.count(shardAway) > 0 {
+			away++
+		}
+		if mask != 0 {
+			found = append(found, metadata.Damage{Ref: in.ref, Set: in.part.Set, Shards: mask, Since: s.now()})
+		}
+		if len(found) == inspectBatch {
+			return flush()
+		}
+		return nil
+	})
+	if err == nil {
+		err = flush()
+	}
+	return parts, away, err
 }
 
 const damagePage = 1000

@@ -40,6 +40,7 @@ type TargetState struct {
 	Error    string `json:"error,omitempty"`
 	Usable   bool   `json:"usable"`
 	Full     bool   `json:"full,omitempty"`
+	Draining bool   `json:"draining,omitempty"`
 	Failures int    `json:"failures,omitempty"` // in a row
 	Total    uint64 `json:"total"`              // bytes of the file system
 	Free     uint64 `json:"free"`
@@ -113,7 +114,7 @@ func (s *Store) targetStates(ctx context.Context, st *Status) error {
 	for _, t := range s.topology.Load().list {
 		ts := TargetState{
 			ID: uint16(t.id), UUID: hex.EncodeToString(t.uuid[:]), Name: t.name, Domain: t.domain, State: "online",
-			Usable: t.usable(now), Full: t.full(now), Failures: int(t.fails.Load()), Free: uint64(t.free.Load()),
+			Draining: t.drains, Usable: t.usable(now), Full: t.full(now), Failures: int(t.fails.Load()), Free: uint64(t.free.Load()),
 		}
 		if t.get() == nil {
 			ts.State = "away"

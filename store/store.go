@@ -109,6 +109,14 @@ func (s *Store) SetTarget(c TargetConfig) {
 	s.kickGC()
 }
 
+// RemoveTarget forgets a target that was retired.
+func (s *Store) RemoveTarget(id metadata.TargetID) {
+	s.targetsMu.Lock()
+	defer s.targetsMu.Unlock()
+	list := slices.DeleteFunc(slices.Clone(s.topology.Load().list), func(t *target) bool { return t.id == id })
+	s.topology.Store(newTopology(list))
+}
+
 // Layout of new parts.
 func (s *Store) Layout() erasure.Layout { return s.cfg.Layout }
 

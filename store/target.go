@@ -31,6 +31,7 @@ type target struct {
 	uuid   [16]byte
 	name   string
 	domain string // failure domain; "" is its own
+	drains bool   // nothing new goes there
 
 	api       atomic.Pointer[Target] // nil while it is away
 	inflight  atomic.Int32
@@ -46,7 +47,7 @@ type target struct {
 }
 
 func newTarget(c TargetConfig) *target {
-	t := &target{id: c.ID, uuid: c.UUID, name: c.Name, domain: c.Domain}
+	t := &target{id: c.ID, uuid: c.UUID, name: c.Name, domain: c.Domain, drains: c.Draining}
 	t.free.Store(c.Free)
 	t.total.Store(c.Total)
 	if c.Target != nil {

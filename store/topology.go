@@ -12,7 +12,8 @@ type topology struct {
 	list   []*target
 	byID   map[metadata.TargetID]*target
 	domain map[metadata.TargetID]int // which of sizes a target is in
-	sizes  []int                     // targets of each failure domain
+	sizes  []int                     // targets of each failure domain that do not drain
+	drains bool                      // one of the targets does
 }
 
 func newTopology(list []*target) *topology {
@@ -28,7 +29,9 @@ func newTopology(list []*target) *topology {
 			tp.sizes = append(tp.sizes, 0)
 			index[t.domain] = i
 		}
-		tp.sizes[i]++
+		if tp.drains = tp.drains || t.drains; !t.drains {
+			tp.sizes[i]++
+		}
 		tp.byID[t.id], tp.domain[t.id] = t, i
 	}
 	return tp
@@ -82,6 +85,19 @@ func (tp *topology) surplus(p *metadata.Part) (mask uint64) {
 			continue
 		}
 		if n[d]++; n[d] > limit || slices.Contains(p.Targets[:i], id) {
+			mask |= 1 << i
+		}
+	}
+	return mask
+}
+
+// leaving marks the shards of a part that are on targets which are drained.
+func (tp *topology) leaving(p *metadata.Part) (mask uint64) {
+	if !tp.drains {
+		return 0
+	}
+	for i, id := range p.Targets {
+		if t := tp.byID[id]; t != nil && t.drains {
 			mask |= 1 << i
 		}
 	}

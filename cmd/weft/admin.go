@@ -41,7 +41,8 @@ may write there may administer, and nobody else.`,
 	cmd.PersistentFlags().BoolVar(&f.json, "json", false, "print the result as JSON")
 	cmd.AddCommand(
 		statusCommand(&f), usageCommand(&f), scrubCommand(&f), repairCommand(&f), checkCommand(&f),
-		snapshotCommand(&f), newRebuildCommand(&f), newMetadataCommand(&f))
+		snapshotCommand(&f), newRebuildCommand(&f), newMetadataCommand(&f),
+		newTargetsCommand(&f, "target", "node3:/mnt/ost0"), newTargetsCommand(&f, "node", "node3"))
 	return cmd
 }
 

@@ -61,6 +61,9 @@ func printTargets(w io.Writer, targets []store.TargetState) {
 	t := table(w)
 	fmt.Fprintln(t, "TARGET\tSTATE\tFREE\tOF\tLIVE\tDEAD\tCHUNKS")
 	for _, x := range targets {
+		if x.Draining {
+			x.State += ", draining"
+		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%d\n", x.Name, x.State, size(x.Free), size(x.Total), size(x.Live), size(x.Dead), x.Chunks)
 	}
 	t.Flush()

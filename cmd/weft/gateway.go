@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/weftstore/weft/cmd/weft/internal/gateway"
+	"github.com/weftstore/weft/cmd/weft/internal/member"
 )
 
 func newGatewayCommand() *cobra.Command {
@@ -33,6 +34,7 @@ with etcd, from the cluster's secret, so that all gateways have the same.`,
 	}
 	addGatewayFlags(cmd, &cfg.Config)
 	cmd.Flags().StringVar(&cfg.Metadata, "metadata", "", "etcd:// URL of metadata that several gateways share (default: what the cluster file says, else the state directory)")
+	cmd.Flags().DurationVar(&cfg.TTL, "lease", member.DefaultTTL, "how long a gateway that etcd does not hear of counts as alive, in whole seconds")
 	cmd.Flags().StringVar(&cfg.Name, "name", "", "name of this gateway among others (default the host's)")
 	file, logger := addClusterFlag(cmd), addLogFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {

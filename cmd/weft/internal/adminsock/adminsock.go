@@ -25,8 +25,9 @@ const SocketFile = "admin.sock"
 
 // Args are the arguments of every operation; each uses some.
 type Args struct {
-	Rate int64 `json:"rate,omitempty"` // bytes per second, 0 is no limit
-	Deep bool  `json:"deep,omitempty"`
+	Rate int64  `json:"rate,omitempty"` // bytes per second, 0 is no limit
+	Deep bool   `json:"deep,omitempty"`
+	Name string `json:"name,omitempty"` // of a target or a node
 }
 
 // line is one line of an answer; exactly one field is set.

@@ -49,6 +49,7 @@ func (g *Gateway) adminOps() map[string]adminsock.Op {
 		"check": func(ctx context.Context, a adminsock.Args, r store.Report) (any, error) {
 			return g.store.Check(ctx, store.CheckOptions{Deep: a.Deep}, r)
 		},
+		"drain": g.drain, "undrain": g.undrain, "remove": g.remove,
 		"snapshot": func(ctx context.Context, _ adminsock.Args, _ store.Report) (any, error) {
 			return struct{}{}, g.store.Snapshot(ctx)
 		},

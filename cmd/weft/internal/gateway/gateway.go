@@ -141,7 +141,7 @@ func (g *Gateway) openStore(context.Context) (err error) {
 		for _, n := range g.parts.Nodes {
 			c.Expect += n.Targets
 		}
-		c.NodeStatus = g.nodes.status
+		c.NodeStatus, c.Retired = g.nodes.status, g.nodes.isRetired
 		if m := g.parts.Member; m != nil {
 			c.Peers, c.Refresh = m, g.nodes.refresh
 		}

@@ -59,6 +59,7 @@ type nodes struct {
 	rows    map[node.TargetUUID]metadata.Target      // the table of the metadata
 	targets map[metadata.TargetID]store.TargetConfig // as the store has them
 	serving map[node.TargetUUID]*link                // who has a target now
+	retired map[node.TargetUUID]metadata.TargetID    // removed from the store
 	fresh   bool                                     // the metadata knew no target at the start
 }
 
@@ -66,7 +67,7 @@ func newNodes(fabric rdma.Transport, meta *metadata.DB, deployment [16]byte, lis
 	ns := &nodes{
 		fabric: fabric, meta: meta, deployment: deployment, log: log, every: cmp.Or(every, pollEvery),
 		rows: map[node.TargetUUID]metadata.Target{}, targets: map[metadata.TargetID]store.TargetConfig{},
-		serving: map[node.TargetUUID]*link{},
+		serving: map[node.TargetUUID]*link{}, retired: map[node.TargetUUID]metadata.TargetID{},
 	}
 	for _, n := range list {
 		ns.links = append(ns.links, newLink(ns, n))
@@ -82,12 +83,7 @@ func (ns *nodes) start(ctx context.Context) error {
 		return fmt.Errorf("targets: %w", err)
 	}
 	ns.fresh = len(known) == 0
-	for _, t := range known {
-		if !t.Retired {
-			ns.rows[t.UUID] = t
-			ns.targets[t.ID] = ns.config(t, nil, nil)
-		}
-	}
+	ns.learn(known)
 	ns.pollAll(ctx)
 	if err := ns.refusal(); err != nil {
 		return err
@@ -141,7 +137,7 @@ func (ns *nodes) pollAll(ctx context.Context) {
 
 // config is how the store sees a target.
 func (ns *nodes) config(row metadata.Target, s *node.TargetStatus, t store.Target) store.TargetConfig {
-	c := store.TargetConfig{ID: row.ID, UUID: row.UUID, Name: row.Path, Domain: ns.domain(row.Path), Target: t}
+	c := store.TargetConfig{ID: row.ID, UUID: row.UUID, Name: row.Path, Domain: ns.domain(row.Path), Draining: row.Draining, Target: t}
 	if s != nil {
 		c.Free, c.Total = int64(min(s.Usage.Free, 1<<62)), int64(min(s.Usage.Total, 1<<62))
 	}
@@ -214,6 +210,9 @@ func (ns *nodes) take(ctx context.Context, l *link, s *node.TargetStatus, data m
 		return fmt.Errorf("%s and %s hold the same target %s: one is a copy; %s is not used, leave it out of the configuration",
 			ns.rows[s.ID].Path, name, s.ID, name)
 	}
+	if _, gone := ns.retired[s.ID]; gone {
+		return fmt.Errorf("target %s was removed from this store: leave %s out of the cluster file", s.ID, name)
+	}
 	row, known := ns.rows[s.ID]
 	if !known && data[s.ID] && ns.shared { // another gateway may have entered it and written since
 		rows, err := ns.meta.Targets(ctx)
@@ -240,12 +239,22 @@ func (ns *nodes) take(ctx context.Context, l *link, s *node.TargetStatus, data m
 		}
 		row.Path, row.Mount = name, s.WasMount
 	}
-	if row != ns.rows[s.ID] {
+	if old, ok := ns.rows[s.ID]; ok && row != old {
+		path, mount := row.Path, row.Mount
+		var err error
+		row, err = ns.meta.UpdateTarget(ctx, row.ID, func(t *metadata.Target) error {
+			t.Path, t.Mount = path, mount // the rest may have been changed by others
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("target %s: %w", name, err)
+		}
+	} else if !ok {
 		if err := ns.meta.SetTarget(ctx, row); err != nil {
 			return fmt.Errorf("target %s: %w", name, err)
 		}
-		ns.rows[s.ID] = row
 	}
+	ns.rows[s.ID] = row
 	ns.serving[s.ID] = l
 	ns.set(ns.config(row, s, l.client().Target(s.ID)))
 	return nil
@@ -263,15 +272,43 @@ func (ns *nodes) refresh(ctx context.Context) error {
 	return nil
 }
 
-// learn adds the rows that are not known yet. Under mu. Where a target is, is found out
-// from its node and not from the table.
+// learn takes in the rows of the table: targets that are new, drained or removed. Under
+// mu. Where a target is, is found out from its node and not from the table.
 func (ns *nodes) learn(rows []metadata.Target) {
 	for _, t := range rows {
-		if _, known := ns.rows[t.UUID]; !known && !t.Retired {
+		old, known := ns.rows[t.UUID]
+		switch {
+		case t.Retired:
+			ns.retired[t.UUID] = t.ID
+			if known {
+				delete(ns.rows, t.UUID)
+				delete(ns.targets, t.ID)
+				delete(ns.serving, t.UUID)
+				ns.store.RemoveTarget(t.ID)
+			}
+		case !known:
 			ns.rows[t.UUID] = t
 			ns.set(ns.config(t, nil, nil))
+		case old.Draining != t.Draining:
+			old.Draining = t.Draining
+			ns.rows[t.UUID] = old
+			c := ns.targets[t.ID]
+			c.Draining = t.Draining
+			ns.set(c)
 		}
 	}
+}
+
+// isRetired is store.Config.Retired.
+func (ns *nodes) isRetired(id metadata.TargetID) bool {
+	ns.mu.Lock()
+	defer ns.mu.Unlock()
+	for _, gone := range ns.retired {
+		if gone == id {
+			return true
+		}
+	}
+	return false
 }
 
 func (ns *nodes) refreshLoop(ctx context.Context) {

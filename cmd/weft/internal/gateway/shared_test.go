@@ -16,8 +16,10 @@ import (
 	"github.com/minio/minio-go/v7"
 	miniocreds "github.com/minio/minio-go/v7/pkg/credentials"
 
+	"github.com/weftstore/weft/cmd/weft/internal/adminsock"
 	"github.com/weftstore/weft/cmd/weft/internal/gateway"
 	"github.com/weftstore/weft/metadata/etcdkv/etcdtest"
+	"github.com/weftstore/weft/store"
 )
 
 // Fault model of this file: several gateways over the same nodes and one etcd, which
@@ -26,9 +28,10 @@ import (
 // shared is a gateway among others.
 type shared struct {
 	*gateway.Process
-	t   *testing.T
-	end func()
-	cl  *minio.Client
+	t     *testing.T
+	state string // directory
+	end   func()
+	cl    *minio.Client
 }
 
 // sharedRig is a cluster whose metadata is in etcd.
@@ -52,7 +55,7 @@ func (r *rig) gateway(name string) *shared {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- p.Run(ctx) }()
-	g := &shared{Process: p, t: r.t}
+	g := &shared{Process: p, t: r.t, state: cfg.State}
 	g.end = sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -257,5 +260,78 @@ func TestRefusedMetadata(t *testing.T) {
 	}
 	if _, err := gateway.Start(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "migrate") {
 		t.Fatalf("beside metadata of its own: %v", err)
+	}
+}
+
+// do runs an admin operation at a gateway.
+func (g *shared) do(op, name string, result any) error {
+	c := adminsock.Client{Socket: filepath.Join(g.state, adminsock.SocketFile)}
+	return c.Do(context.Background(), op, adminsock.Args{Name: name}, nil, result)
+}
+
+// A node is drained through one gateway and removed through another while both write:
+// nothing is lost, and all forget it.
+func TestDrainNode(t *testing.T) {
+	r := sharedRig(t, 3, 2, "ec:2+2")
+	r.all()
+	a, b := r.gateway("gw0"), r.gateway("gw1")
+	if err := a.cl.MakeBucket(t.Context(), bucket, minio.MakeBucketOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for i, n := range sizes {
+		a.mustPut(fmt.Sprint("before", i), n)
+	}
+	var res gateway.TargetsResult
+	if err := b.do("remove", "n0", &res); err == nil {
+		t.Fatal("removed a node that is in use")
+	}
+	eventually(t, "somebody leads", func() bool { return a.leader() != "" })
+	leader, other := a, b
+	if a.leader() == "gw1" {
+		leader, other = b, a
+	}
+	if err := leader.do("drain", "n0", &res); err != nil || len(res.Targets) != 2 || res.Moved == nil {
+		t.Fatalf("%+v, %v", res, err)
+	}
+	if err := leader.do("drain", "n1", &res); err == nil {
+		t.Fatal("two nodes of three are drained")
+	}
+	eventually(t, "the other gateway knows", func() bool {
+		s, err := other.Status(t.Context())
+		n := 0
+		for _, x := range s.Targets {
+			if x.Draining {
+				n++
+			}
+		}
+		return err == nil && n == 2
+	})
+	for i, n := range sizes {
+		other.mustPut(fmt.Sprint("after", i), n)
+	}
+	if err := leader.do("drain", "n0", &res); err != nil {
+		t.Fatal(err)
+	}
+	if err := other.do("remove", "n0", &res); err != nil || len(res.Targets) != 2 {
+		t.Fatalf("%+v, %v", res, err)
+	}
+	for _, g := range []*shared{a, b} {
+		eventually(t, "every gateway forgets the node", func() bool {
+			s, err := g.Status(t.Context())
+			return err == nil && len(s.Targets) == 4
+		})
+	}
+	r.end("n0")
+	for i, n := range sizes {
+		a.mustGet(fmt.Sprint("after", i), n)
+		b.mustGet(fmt.Sprint("before", i), n)
+	}
+	var check store.CheckResult
+	if err := a.do("check", "", &check); err != nil || !check.Clean() {
+		t.Fatalf("%+v, %v", check, err)
+	}
+	again := r.gateway("gw2")
+	if s, err := again.Status(t.Context()); err != nil || len(s.Targets) != 4 {
+		t.Fatalf("%+v, %v", s, err)
 	}
 }
