@@ -92,22 +92,19 @@ func newS3(t *testing.T) *s3 {
 
 func key(size int64) string { return fmt.Sprintf("size/%d", size) }
 
-// put writes an object of content.
+// put writes an object of content; those of more than 64 MiB go up in parts of 16 MiB.
 func (s *s3) put(size int64) {
 	s.t.Helper()
-	if err := s.try(newContent(size, 1), size); err != nil {
-		s.t.Fatalf("put %d bytes: %v", size, err)
-	}
+	s.putFrom(newContent(size, 1), size)
 }
 
-// try is put with a body; more than 64 MiB go up in parts of 16 MiB.
-func (s *s3) try(body io.Reader, size int64) error {
+func (s *s3) putFrom(body io.Reader, size int64) {
+	s.t.Helper()
 	options := minio.PutObjectOptions{PartSize: 16 * mib, NumThreads: 2, DisableMultipart: size <= 64*mib, DisableContentSha256: true}
-	_, err := s.client.PutObject(s.t.Context(), s.bucket, key(size), body, size, options)
-	if err == nil {
-		s.moved.put += size
+	if _, err := s.client.PutObject(s.t.Context(), s.bucket, key(size), body, size, options); err != nil {
+		s.t.Fatalf("put %d bytes: %v", size, err)
 	}
-	return err
+	s.moved.put += size
 }
 
 // get reads it and checks every byte. at is told how far it is, and may be nil.

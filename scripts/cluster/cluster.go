@@ -1,0 +1,230 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+const etcdMembers = 3
+
+// cluster is the processes under test and what outlives them.
+type cluster struct {
+	o              options
+	dir            string
+	access, secret string
+	etcd           []*process
+	nodes          []*process
+	gateways       []*process
+	all            []*process
+	addresses      []string // of the gateways
+	proxies        []*proxy // between a gateway and etcd
+}
+
+// newCluster makes directories and files and starts nothing.
+func newCluster(o options, dir string) (*cluster, error) {
+	c := &cluster{o: o, dir: dir, access: "cluster"}
+	var b [20]byte
+	_, _ = rand.Read(b[:]) // never fails
+	c.secret = hex.EncodeToString(b[:])
+	members, err := c.addEtcd()
+	if err != nil {
+		return nil, err
+	}
+	if err := c.addNodes(); err != nil {
+		return nil, err
+	}
+	return c, c.addGateways(members)
+}
+
+func (c *cluster) addEtcd() (clients []string, err error) {
+	var peers, list []string
+	for i := range etcdMembers {
+		client, err := freePort()
+		if err != nil {
+			return nil, err
+		}
+		peer, err := freePort()
+		if err != nil {
+			return nil, err
+		}
+		clients, peers = append(clients, client), append(peers, peer)
+		list = append(list, fmt.Sprintf("e%d=http://%s", i, peer))
+	}
+	for i := range etcdMembers {
+		url, peer := "http://"+clients[i], "http://"+peers[i]
+		c.etcd = append(c.etcd, c.add(fmt.Sprint("etcd", i), answersOK(url+"/health"), nil,
+			"etcd", "--name", fmt.Sprint("e", i), "--data-dir", filepath.Join(c.dir, fmt.Sprint("etcd", i)),
+			"--listen-client-urls", url, "--advertise-client-urls", url,
+			"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", strings.Join(list, ",")))
+	}
+	return clients, nil
+}
+
+func (c *cluster) file() string { return filepath.Join(c.dir, "cluster.toml") }
+
+func (c *cluster) addNodes() error {
+	targets := filepath.Join(c.dir, "targets")
+	if c.o.targets != "" {
+		targets = c.o.targets
+	}
+	args := []string{"cluster", "init", c.file(), "--layout", "ec:2+2"}
+	var addrs []string
+	for i := range c.o.nodes {
+		addr, err := freePort()
+		if err != nil {
+			return err
+		}
+		var dirs []string
+		for j := range c.o.each {
+			dirs = append(dirs, filepath.Join(targets, fmt.Sprintf("n%d-%d", i, j)))
+		}
+		addrs = append(addrs, addr)
+		args = append(args, "--node", fmt.Sprintf("n%d=%s=%s", i, addr, strings.Join(dirs, ",")))
+	}
+	if out, err := exec.Command(c.o.weft, args...).CombinedOutput(); err != nil { //nolint:gosec // this program's arguments
+		return fmt.Errorf("weft cluster init: %w: %s", err, out)
+	}
+	text, err := os.ReadFile(c.file())
+	if err != nil {
+		return err
+	}
+	text = bytes.Replace(text, []byte(`transport = "auto"`), []byte(`transport = "tcp"`), 1)
+	if err := os.WriteFile(c.file(), text, 0o600); err != nil {
+		return err
+	}
+	for i, addr := range addrs {
+		c.nodes = append(c.nodes, c.add(fmt.Sprint("n", i), dials(addr), nil, c.o.weft, "node", "--cluster", c.file(),
+			"--name", fmt.Sprint("n", i), "--state", filepath.Join(c.dir, fmt.Sprint("node", i))))
+	}
+	return nil
+}
+
+func (c *cluster) addGateways(etcd []string) error {
+	env := []string{"WEFT_ROOT_ACCESS_KEY=" + c.access, "WEFT_ROOT_SECRET_KEY=" + c.secret}
+	for i := range c.o.gateways {
+		addr, err := freePort()
+		if err != nil {
+			return err
+		}
+		p, err := newProxy(etcd)
+		if err != nil {
+			return err
+		}
+		c.proxies = append(c.proxies, p)
+		c.addresses = append(c.addresses, addr)
+		c.gateways = append(c.gateways, c.add(fmt.Sprint("gw", i), answersOK("http://"+addr+"/healthz/ready"), env,
+			c.o.weft, "gateway", "--cluster", c.file(), "--name", fmt.Sprint("gw", i), "--state", c.state(i), "--address", addr,
+			"--memory", "128MiB", "--metadata", "etcd://"+strings.Join(p.addresses(), ",")+"/test?timeout=2s", "--lease", c.o.lease.String()))
+	}
+	return nil
+}
+
+func (c *cluster) state(gateway int) string {
+	return filepath.Join(c.dir, fmt.Sprint("gateway", gateway))
+}
+
+func (c *cluster) start(ctx context.Context) error {
+	for _, list := range [][]*process{c.etcd, c.nodes, c.gateways} {
+		results := make(chan error, len(list))
+		for _, p := range list { // members of etcd wait for each other
+			go func() { results <- p.start(ctx) }()
+		}
+		var errs []error
+		for range list {
+			errs = append(errs, <-results)
+		}
+		if err := errors.Join(errs...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ready waits until every process is.
+func (c *cluster) ready(ctx context.Context) error {
+	for _, p := range c.all {
+		if err := p.ready(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *cluster) killAll() {
+	for _, p := range c.all {
+		if p.cmd != nil && p.cmd.Process != nil {
+			_ = p.kill() // an error if it has ended already
+		}
+	}
+	for _, p := range c.proxies {
+		p.close()
+	}
+}
+
+// admin runs an admin command at a gateway.
+func (c *cluster) admin(ctx context.Context, gateway int, result any, args ...string) error {
+	args = append([]string{"admin"}, append(args, "--json", "--state", c.state(gateway))...)
+	var stderr bytes.Buffer
+	cmd := exec.CommandContext(ctx, c.o.weft, args...) //nolint:gosec // this program's arguments
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return fmt.Errorf("weft %s: %w: %s%s", strings.Join(args, " "), err, out, stderr.Bytes())
+	}
+	return json.Unmarshal(out, result)
+}
+
+// checkDeep repairs at the gateway that leads, and then demands that nothing is wrong.
+func (c *cluster) checkDeep(ctx context.Context) error {
+	var err error
+	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); pause(ctx, time.Second) {
+		for i := range c.gateways {
+			var r struct{ Repaired, Waiting, Failed, Lost, Orphans int64 }
+			if err = c.admin(ctx, i, &r, "repair"); err != nil {
+				continue // another leads
+			}
+			if r.Waiting+r.Failed+r.Lost > 0 {
+				err = fmt.Errorf("repair: %+v", r)
+				continue
+			}
+			log.Printf("repair: %+v", r)
+			var check struct{ Parts, Shards, Missing, Unreachable, Corrupt, Crowded, Misplaced, Chunks, Orphans, Garbage int64 }
+			if err := c.admin(ctx, i, &check, "check", "--deep"); err != nil {
+				return err
+			}
+			log.Printf("check: %+v", check)
+			if check.Missing+check.Unreachable+check.Corrupt+check.Crowded+check.Misplaced > 0 {
+				return fmt.Errorf("check: %+v", check)
+			}
+			return nil
+		}
+	}
+	return err
+}
+
+// readLogs looks for what must never be in a log.
+func (c *cluster) readLogs() error {
+	for _, p := range c.all {
+		text, err := os.ReadFile(p.log)
+		if err != nil {
+			return err
+		}
+		for _, bad := range []string{"\npanic:", "\nfatal error:", "WARNING: DATA RACE"} {
+			if i := bytes.Index(text, []byte(bad)); i >= 0 {
+				return fmt.Errorf("%s has: %s", p.log, text[i:min(len(text), i+3000)])
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,308 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/md5"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
+)
+
+const (
+	bucket = "cluster"
+	ledger = "ledger/"
+	// patience is how long a client waits for an answer.
+	patience = 15 * time.Second
+)
+
+// sizes favour those where the store changes its ways: inline, replicated, one stripe, several.
+var sizes = []int{0, 100, 5000, 40 << 10, 64<<10 + 1, 300 << 10, 1 << 20}
+
+// content makes the bytes of a write, at least the 8 that are its number.
+func content(v value) []byte {
+	var seed [32]byte
+	for i := range 8 {
+		seed[i] = byte(v >> (8 * i))
+	}
+	b := make([]byte, 8+sizes[int(v)%len(sizes)])
+	_, _ = rand.NewChaCha8(seed).Read(b) // never fails
+	copy(b, seed[:8])
+	return b
+}
+
+func etagOf(v value) string {
+	sum := md5.Sum(content(v))
+	return hex.EncodeToString(sum[:])
+}
+
+// load is the clients, and what they know.
+type load struct {
+	c       *cluster
+	o       options
+	clients []*minio.Client // one for each gateway
+	next    atomic.Uint64   // number of the last write
+
+	mu    sync.Mutex
+	etags map[string]value // of all writes
+	acked map[string]value // keys of the ledger
+	wrong error            // the first that must not be
+}
+
+func newLoad(ctx context.Context, o options, c *cluster) (*load, error) {
+	l := &load{c: c, o: o, etags: map[string]value{}, acked: map[string]value{}}
+	for i, addr := range c.addresses {
+		if o.plant && i == 0 {
+			var err error
+			if addr, err = plant(addr); err != nil {
+				return nil, err
+			}
+		}
+		client, err := minio.New(addr, &minio.Options{
+			Creds: credentials.NewStaticV4(c.access, c.secret, ""), Region: "us-east-1",
+			Transport:  &http.Transport{MaxIdleConnsPerHost: 4 * o.clients, DisableCompression: true},
+			MaxRetries: 1, // a retry would hide what was answered
+		})
+		if err != nil {
+			return nil, err
+		}
+		l.clients = append(l.clients, client)
+	}
+	return l, l.clients[len(l.clients)-1].MakeBucket(ctx, bucket, minio.MakeBucketOptions{})
+}
+
+func (l *load) fail(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.wrong == nil {
+		l.wrong = err
+	}
+}
+
+func (l *load) failed() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.wrong
+}
+
+// newValue is a write that nobody made before; 0 is none.
+func (l *load) newValue() value {
+	v := value(l.next.Add(1))
+	tag := etagOf(v)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.etags[tag] = v
+	return v
+}
+
+func (l *load) valueOf(etag string) (value, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	v, ok := l.etags[etag]
+	if !ok {
+		return 0, fmt.Errorf("ETag %q is of nothing that was ever written", etag)
+	}
+	return v, nil
+}
+
+// run starts the clients, until the history is over.
+func (l *load) run(ctx context.Context, h *history, seed uint64) (wait func() error) {
+	var clients sync.WaitGroup
+	for i := range l.o.clients {
+		clients.Go(func() {
+			rng := rand.New(rand.NewPCG(seed, uint64(i)))
+			last := map[string]value{} // as this client saw it last
+			for !h.over.Load() && l.failed() == nil {
+				l.step(ctx, h, rng, i, last)
+			}
+		})
+	}
+	return func() error {
+		clients.Wait()
+		return l.failed()
+	}
+}
+
+// step does one operation through a gateway chosen by chance.
+func (l *load) step(ctx context.Context, h *history, rng *rand.Rand, client int, last map[string]value) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	gw := l.clients[rng.IntN(len(l.clients))]
+	key := h.keys[rng.IntN(len(h.keys))]
+	called := h.now()
+	switch n := rng.IntN(100); {
+	case n < 40:
+		v, err := l.get(ctx, gw, key)
+		a := answer{read: v}
+		if err != nil {
+			a.outcome = unknown
+		} else {
+			last[key] = v
+		}
+		h.add(client, called, request{key: key, kind: get}, a)
+	case n < 48:
+		if found, err := l.list(ctx, gw, h.prefix); err == nil {
+			h.addList(client, called, found)
+		}
+	case n < 58:
+		err := gw.RemoveObject(ctx, bucket, key, minio.RemoveObjectOptions{})
+		h.add(client, called, request{key: key, kind: remove}, answer{outcome: outcomeOf(err)})
+	case n < 68:
+		key := fmt.Sprint(ledger, h.prefix, client, "-", called)
+		v := l.newValue()
+		if l.put(ctx, gw, key, v, minio.PutObjectOptions{}) == nil {
+			l.mu.Lock()
+			l.acked[key] = v
+			l.mu.Unlock()
+		}
+	default:
+		r, o := request{key: key, kind: put, write: l.newValue()}, minio.PutObjectOptions{}
+		switch {
+		case n >= 90:
+			r.kind = putIfAbsent
+			o.SetMatchETagExcept("*")
+		case n >= 80 && last[key] != 0:
+			r.kind, r.match = putIfMatch, last[key]
+			o.SetMatchETag(etagOf(r.match))
+		}
+		called = h.now()
+		out := outcomeOf(l.put(ctx, gw, key, r.write, o))
+		if out == refused && r.kind == put {
+			l.fail(fmt.Errorf("a put without a condition was refused"))
+		}
+		if out == done {
+			last[key] = r.write
+		}
+		h.add(client, called, r, answer{outcome: out})
+	}
+}
+
+// outcomeOf is what an answer says of a write.
+func outcomeOf(err error) outcome {
+	if err == nil {
+		return done
+	}
+	switch r := minio.ToErrorResponse(err); {
+	case r.StatusCode == http.StatusPreconditionFailed, r.Code == minio.NoSuchKey:
+		return refused
+	}
+	return unknown
+}
+
+func (l *load) put(ctx context.Context, gw *minio.Client, key string, v value, o minio.PutObjectOptions) error {
+	b := content(v)
+	o.DisableMultipart = true
+	_, err := gw.PutObject(ctx, bucket, key, bytes.NewReader(b), int64(len(b)), o)
+	return err
+}
+
+// get reads and compares every byte.
+func (l *load) get(ctx context.Context, gw *minio.Client, key string) (value, error) {
+	// Core sends one request, where Client sends two and the object may change between.
+	core := minio.Core{Client: gw}
+	body, info, _, err := core.GetObject(ctx, bucket, key, minio.GetObjectOptions{})
+	if minio.ToErrorResponse(err).Code == minio.NoSuchKey {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = body.Close() }()
+	b, err := io.ReadAll(body)
+	if err != nil {
+		return 0, err
+	}
+	v, err := l.valueOf(info.ETag)
+	if err == nil && !bytes.Equal(b, content(v)) {
+		err = fmt.Errorf("%d bytes are not those of write %d", len(b), v)
+	}
+	if err != nil {
+		l.fail(fmt.Errorf("WRONG BYTES of %s: %w", key, err))
+	}
+	return v, err
+}
+
+func (l *load) list(ctx context.Context, gw *minio.Client, prefix string) (map[string]value, error) {
+	found := map[string]value{}
+	for o := range gw.ListObjects(ctx, bucket, minio.ListObjectsOptions{Prefix: prefix, Recursive: true}) {
+		if o.Err != nil {
+			return nil, o.Err
+		}
+		v, err := l.valueOf(trim(o.ETag))
+		if err != nil {
+			l.fail(fmt.Errorf("listing of %s: %w", o.Key, err))
+			return nil, err
+		}
+		found[o.Key] = v
+	}
+	return found, ctx.Err()
+}
+
+func trim(etag string) string { return string(bytes.Trim([]byte(etag), `"`)) }
+
+// readAll reads every key of a round through every gateway, when all is well.
+func (l *load) readAll(ctx context.Context, h *history) error {
+	for i, gw := range l.clients {
+		for _, key := range h.keys {
+			called := h.now()
+			v, err := l.again(ctx, func(ctx context.Context) (value, error) { return l.get(ctx, gw, key) })
+			if err != nil {
+				return fmt.Errorf("read %s through gw%d when all is well: %w", key, i, err)
+			}
+			h.add(100+i, called, request{key: key, kind: get}, answer{read: v})
+		}
+		called := h.now()
+		found, err := l.list(ctx, gw, h.prefix)
+		if err != nil {
+			return fmt.Errorf("list through gw%d when all is well: %w", i, err)
+		}
+		h.addList(100+i, called, found)
+	}
+	return l.failed()
+}
+
+// again tries a few times: what a fault broke off may show in the first request after it.
+func (l *load) again(ctx context.Context, do func(context.Context) (value, error)) (v value, err error) {
+	for range 10 {
+		if v, err = do(ctx); err == nil || l.failed() != nil || errors.Is(ctx.Err(), context.Canceled) {
+			return v, err
+		}
+		pause(ctx, 300*time.Millisecond)
+	}
+	return v, err
+}
+
+// verifyLedger demands every acknowledged write of the ledger, from a gateway each, and in the listing of all.
+func (l *load) verifyLedger(ctx context.Context) error {
+	i := 0
+	for key, want := range l.acked {
+		gw := l.clients[i%len(l.clients)]
+		i++
+		v, err := l.again(ctx, func(ctx context.Context) (value, error) { return l.get(ctx, gw, key) })
+		if err != nil || v != want {
+			return fmt.Errorf("LOST WRITE: %s was acknowledged as write %d and is %d, %w", key, want, v, err)
+		}
+	}
+	for i, gw := range l.clients {
+		found, err := l.list(ctx, gw, ledger)
+		if err != nil {
+			return err
+		}
+		for key, want := range l.acked {
+			if found[key] != want {
+				return fmt.Errorf("LOST WRITE: %s is not listed by gw%d as write %d but %d", key, i, want, found[key])
+			}
+		}
+	}
+	logf("ledger: %d acknowledged writes are all there", len(l.acked))
+	return l.failed()
+}

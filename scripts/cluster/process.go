@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// process is one that can be killed, frozen and started again.
+type process struct {
+	name   string
+	args   []string
+	env    []string
+	probe  func() error // nil when it is ready
+	log    string
+	cmd    *exec.Cmd
+	exited chan struct{}
+}
+
+// start runs it and waits until it is ready.
+func (p *process) start(ctx context.Context) error {
+	out, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	p.cmd = exec.Command(p.args[0], p.args[1:]...) //nolint:gosec // this program's own arguments
+	p.cmd.Env = append(os.Environ(), p.env...)
+	p.cmd.Stdout, p.cmd.Stderr = out, out
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := p.cmd.Start(); err != nil {
+		return err
+	}
+	p.exited = make(chan struct{})
+	go func(cmd *exec.Cmd, exited chan struct{}) {
+		_ = cmd.Wait() // how it ended is in its log
+		close(exited)
+	}(p.cmd, p.exited)
+	return p.ready(ctx)
+}
+
+func (p *process) ready(ctx context.Context) error {
+	var err error
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); pause(ctx, 20*time.Millisecond) {
+		if err = p.probe(); err == nil {
+			return nil
+		}
+		select {
+		case <-p.exited:
+			return fmt.Errorf("%s ended, see %s", p.name, p.log)
+		default:
+		}
+	}
+	return fmt.Errorf("%s is not ready after a minute: %w, see %s", p.name, err, p.log)
+}
+
+func (p *process) kill() error {
+	err := p.cmd.Process.Signal(syscall.SIGKILL)
+	<-p.exited
+	return err
+}
+
+func (p *process) freeze() error { return p.cmd.Process.Signal(syscall.SIGSTOP) }
+func (p *process) thaw() error   { return p.cmd.Process.Signal(syscall.SIGCONT) }
+
+// dials says that something listens.
+func dials(addr string) func() error {
+	return func() error {
+		c, err := net.DialTimeout("tcp", addr, time.Second)
+		if err == nil {
+			err = c.Close()
+		}
+		return err
+	}
+}
+
+// answersOK says that a URL answers 200.
+func answersOK(url string) func() error {
+	client := http.Client{Timeout: 2 * time.Second}
+	return func() error {
+		r, err := client.Get(url)
+		if err != nil {
+			return err
+		}
+		defer r.Body.Close()
+		if r.StatusCode != http.StatusOK {
+			return fmt.Errorf("%s: %s", url, r.Status)
+		}
+		return nil
+	}
+}
+
+// freePort is one of loopback that nobody has now.
+func freePort() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	return l.Addr().String(), nil
+}
+
+func (c *cluster) add(name string, probe func() error, env []string, args ...string) *process {
+	p := &process{name: name, args: args, env: env, probe: probe, log: filepath.Join(c.dir, name+".log")}
+	c.all = append(c.all, p)
+	return p
+}
