@@ -83,7 +83,7 @@ func perftestColumn(raw []byte, column int) (float64, error) {
 func (l *lab) iperf3(ctx context.Context) (float64, []byte, error) {
 	server := []string{"iperf3", "--server", "--one-off", "--bind", l.far}
 	client := []string{"iperf3", "--client", l.far, "--bind", l.near, "--json", "--parallel", strconv.Itoa(l.qps),
-		"--bytes", fmt.Sprint(l.qps * l.transfers << 20), "--length", "1M"}
+		"--bytes", fmt.Sprint(l.qps * l.tcpTransfers << 20), "--length", "1M"}
 	raw, err := untilServed(ctx, server, client)
 	if err != nil {
 		return 0, raw, err

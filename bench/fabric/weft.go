@@ -26,6 +26,7 @@ type lab struct {
 	nearDevice, farDevice string
 	qps, depth            int
 	transfers, pings      int
+	tcpTransfers          int
 
 	dir     string // of secrets and stores, removed at the end
 	running []*exec.Cmd
@@ -151,19 +152,23 @@ func until(ctx context.Context, try func() error) error {
 // bench is memory to memory by weft fabric bench.
 func (l *lab) bench(op, transport, port string) func(context.Context) (float64, []byte, error) {
 	return func(ctx context.Context) (float64, []byte, error) {
-		return l.measure(ctx, l.far+":"+port, "--secret-file", l.secret(), "--transport", transport, "--op", op)
+		n := l.transfers
+		if transport == "tcp" {
+			n = l.tcpTransfers
+		}
+		return l.measure(ctx, n, l.far+":"+port, "--secret-file", l.secret(), "--transport", transport, "--op", op)
 	}
 }
 
 // chunks is reads of chunks through the storage node, as many bytes.
 func (l *lab) chunks(ctx context.Context) (float64, []byte, error) {
-	return l.measure(ctx, "--cluster", l.clusterFile(), "--node", "n1", "--op", "chunks")
+	return l.measure(ctx, l.transfers, "--cluster", l.clusterFile(), "--node", "n1", "--op", "chunks")
 }
 
-func (l *lab) measure(ctx context.Context, args ...string) (float64, []byte, error) {
+func (l *lab) measure(ctx context.Context, transfers int, args ...string) (float64, []byte, error) {
 	args = append([]string{"fabric", "bench"}, args...)
 	raw, err := output(ctx, l.weft, append(args, "--json", "--size", "1MiB", "--depth", strconv.Itoa(l.depth),
-		"--lanes", strconv.Itoa(l.qps), "--transfers", strconv.Itoa(l.transfers))...)
+		"--lanes", strconv.Itoa(l.qps), "--transfers", strconv.Itoa(transfers))...)
 	if err != nil {
 		return 0, raw, err
 	}

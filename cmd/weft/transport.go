@@ -1,11 +1,11 @@
 package main
 
 import (
-	"errors"
 	"log/slog"
 
 	"github.com/weftstore/weft/cmd/weft/internal/cluster"
 	"github.com/weftstore/weft/rdma"
+	"github.com/weftstore/weft/rdma/network"
 )
 
 // transport is what processes speak over.
@@ -28,6 +28,6 @@ func openFabric(f *cluster.File, log *slog.Logger) (transport, error) {
 }
 
 // openTransport makes a transport of a kind: "auto", "verbs" or "tcp".
-func openTransport(string, rdma.Options) (transport, error) {
-	return nil, errors.New("this build has no network transport: only `weft server` can run")
+func openTransport(kind string, o rdma.Options) (transport, error) {
+	return network.New(network.Config{Kind: kind, Options: o})
 }

@@ -183,10 +183,10 @@ func (k *call) transfer(ctx context.Context, w rdma.Remote, f func(p []byte) err
 		return rdma.ErrClosed
 	}
 	defer k.transfers.Leave()
-	r, p, err := k.conn.t.window(w)
+	r, p, err := k.conn.t.regions.Window(w)
 	if err != nil {
 		return err
 	}
-	defer r.transfers.Leave()
+	defer r.Leave()
 	return f(p)
 }

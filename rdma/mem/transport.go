@@ -9,11 +9,12 @@ import (
 
 	"github.com/weftstore/weft/rdma"
 	"github.com/weftstore/weft/rdma/internal/gate"
+	"github.com/weftstore/weft/rdma/internal/region"
 )
 
 // Transport is a network within the process.
 type Transport struct {
-	regions atomic.Pointer[map[uint32]*region]
+	regions region.Table
 	replies sync.Pool // *[rdma.MaxMessage]byte
 	session atomic.Uint64
 	stats   counters
@@ -146,5 +147,3 @@ func (s *server) Close() error {
 	s.handlers.Shut()
 	return nil
 }
-
-func errJoin(errs ...error) error { return errors.Join(errs...) }

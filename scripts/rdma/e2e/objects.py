@@ -1,4 +1,4 @@
-"""boto3 against the cluster of this suite: objects of bytes to a quarter of a GiB, every byte checked.
+"""boto3 against the cluster of this suite: objects of bytes to 128 MiB, every byte checked.
 
 objects.py BUCKET; the last line of the output is "put BYTES got BYTES".
 """
@@ -39,9 +39,9 @@ def main(bucket):
     part = s3.get_object(Bucket=bucket, Key=key, Range=f"bytes={first}-{last}")["Body"].read()
     assert part == want[first : last + 1], "a range differs"
 
-    size = 256 * MIB
+    size = 128 * MIB
     want = payload(size)
-    transfer = TransferConfig(multipart_threshold=8 * MIB, multipart_chunksize=32 * MIB, max_concurrency=2)
+    transfer = TransferConfig(multipart_threshold=8 * MIB, multipart_chunksize=16 * MIB, max_concurrency=2)
     s3.upload_fileobj(io.BytesIO(want), bucket, "boto3/large", Config=transfer)
     back = io.BytesIO()
     s3.download_fileobj(bucket, "boto3/large", back, Config=transfer)

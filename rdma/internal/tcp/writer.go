@@ -1,0 +1,205 @@
+package tcp
+
+import (
+	"net"
+	"slices"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// maxBatch is how many frames one system call writes.
+const maxBatch = 16
+
+// frame is something to write.
+type frame struct {
+	head [headSize]byte
+	body []byte
+	// copied: the body is the sender's again when push returns.
+	copied bool
+	// after, if not nil, is called once when the body was written or never will be.
+	after func()
+}
+
+func (f *frame) end() {
+	if f.after != nil {
+		f.after()
+	}
+}
+
+// writer sends frames in order. One goroutine at a time writes: the sender, for one
+// try without waiting, or drain.
+type writer struct {
+	l *lane
+
+	mu      sync.Mutex
+	queue   []frame
+	spare   []frame // memory for the next queue
+	busy    bool    // somebody writes
+	stopped bool
+}
+
+func (w *writer) init(l *lane) { w.l = l }
+
+// push sends f now, or leaves it to drain what the socket does not take. An error means
+// that the lane breaks; after has been called, or will be.
+func (w *writer) push(f frame) error {
+	w.mu.Lock()
+	if w.stopped {
+		w.mu.Unlock()
+		f.end()
+		return w.l.broken()
+	}
+	if w.busy {
+		w.queue = append(w.queue, f.own())
+		w.mu.Unlock()
+		return nil
+	}
+	w.busy = true
+	w.mu.Unlock()
+	sent := 0
+	if w.l.raw != nil {
+		var err error
+		if sent, err = w.try(&f); err != nil {
+			f.end()
+			w.l.fail(err)
+			w.release()
+			return w.l.broken()
+		}
+	}
+	left := headSize + len(f.body) - sent
+	if left == 0 {
+		f.end()
+		w.release()
+		return nil
+	}
+	w.start(f.own(), sent)
+	return nil
+}
+
+// own is the frame with a body of its own where the sender takes it back.
+func (f frame) own() frame {
+	if f.copied {
+		f.body = append([]byte(nil), f.body...)
+	}
+	return f
+}
+
+// try writes what the socket takes at once.
+func (w *writer) try(f *frame) (n int, err error) {
+	parts := [2][]byte{f.head[:], f.body}
+	list := parts[:1]
+	if len(f.body) > 0 {
+		list = parts[:]
+	}
+	var failure error
+	err = w.l.raw.Write(func(fd uintptr) bool {
+		n, failure = unix.Writev(int(fd), list)
+		return true
+	})
+	if err == nil {
+		err = failure
+	}
+	if err == unix.EAGAIN || err == unix.EINTR {
+		err = nil
+	}
+	return max(n, 0), err
+}
+
+// release ends a turn of writing; what was queued meanwhile goes to drain.
+func (w *writer) release() {
+	w.mu.Lock()
+	if len(w.queue) == 0 || w.stopped {
+		w.busy = false
+		w.mu.Unlock()
+		return
+	}
+	w.mu.Unlock()
+	w.start(frame{}, -1)
+}
+
+// start makes a goroutine write: what is left of first from sent on, if that is not
+// negative, and then the queue. The caller has the turn.
+func (w *writer) start(first frame, sent int) {
+	w.mu.Lock()
+	if w.stopped {
+		w.busy = false
+		w.mu.Unlock()
+		if sent >= 0 {
+			first.end()
+		}
+		return
+	}
+	w.l.running.Add(1)
+	w.mu.Unlock()
+	go w.drain(first, sent)
+}
+
+func (w *writer) drain(first frame, sent int) {
+	defer w.l.running.Done()
+	good := sent < 0 || w.write([]frame{first}, sent)
+	for {
+		w.mu.Lock()
+		if len(w.queue) == 0 || w.stopped {
+			w.busy = false
+			w.mu.Unlock()
+			return
+		}
+		queue := w.queue
+		w.queue, w.spare = w.spare, nil
+		w.mu.Unlock()
+		for batch := range slices.Chunk(queue, maxBatch) {
+			if good {
+				good = w.write(batch, 0)
+				continue
+			}
+			for i := range batch {
+				batch[i].end()
+			}
+		}
+		clear(queue) // lets go of the bodies
+		w.mu.Lock()
+		w.spare = queue[:0]
+		w.mu.Unlock()
+	}
+}
+
+// write writes frames, but for the first skip bytes, and ends them.
+func (w *writer) write(batch []frame, skip int) bool {
+	list := make(net.Buffers, 0, 2*len(batch))
+	for i := range batch {
+		for _, p := range [][]byte{batch[i].head[:], batch[i].body} {
+			cut := min(skip, len(p))
+			skip -= cut
+			if len(p) > cut {
+				list = append(list, p[cut:])
+			}
+		}
+	}
+	_, err := list.WriteTo(w.l.conn)
+	for i := range batch {
+		batch[i].end()
+	}
+	if err != nil {
+		w.l.fail(err)
+	}
+	return err == nil
+}
+
+// stop takes no more frames. What is queued is ended by drop.
+func (w *writer) stop() {
+	w.mu.Lock()
+	w.stopped = true
+	w.mu.Unlock()
+}
+
+// drop ends what was queued, when nobody writes any more.
+func (w *writer) drop() {
+	w.mu.Lock()
+	queue := w.queue
+	w.queue = nil
+	w.mu.Unlock()
+	for i := range queue {
+		queue[i].end()
+	}
+}
