@@ -151,6 +151,7 @@ func TestRDMAObjects(t *testing.T) {
 		t.Errorf("%d bytes written and %d read, but no proof that it was RDMA:\n%v", s.moved.put, s.moved.got, err)
 	}
 
+	objects := resources(t)
 	victim := c.nodes[2]
 	s.get(64*mib, func(off int64) {
 		if off >= 16*mib && victim.cmd != nil {
@@ -163,8 +164,22 @@ func TestRDMAObjects(t *testing.T) {
 	lap(t, &since, "with a node killed")
 	victim.start()
 	c.await("up", victim.name)
+	eventually(t, "queue pairs, regions and the rest are as many as before the node was killed", func() error { return differ(objects, resources(t)) })
 	c.settle()
 	lap(t, &since, "node back, repaired, all chunks verified")
+}
+
+// resources counts the RDMA objects of all processes.
+func resources(t *testing.T) string {
+	t.Helper()
+	return string(run(t, "rdma", "resource", "show"))
+}
+
+func differ(before, now string) error {
+	if now != before {
+		return fmt.Errorf("before\n%snow\n%s", before, now)
+	}
+	return nil
 }
 
 // boto3 runs the Python client.

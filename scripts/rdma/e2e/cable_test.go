@@ -1,0 +1,53 @@
+package e2e
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+)
+
+// TestRDMACable: the cable of a device, on which two of six nodes are, is pulled under a read and plugged in again. The processes live
+// on at both ends of connections that are dead.
+func TestRDMACable(t *testing.T) {
+	skipOutside(t)
+	const limit = 90 * time.Second // emulated; without a bound it would never end
+	since := time.Now()
+	c := newCluster(t, "verbs", hosts(t))
+	c.gateway.allowed = "code=ServiceUnavailable"
+	c.start()
+	s := newS3(t)
+	s.put(32 * mib)
+	lap(t, &since, "started, wrote 32 MiB")
+	objects := resources(t)
+	plugged := true
+	cable := func(state string) {
+		run(t, "ip", "link", "set", "port2", state)
+		plugged = state == "up"
+	}
+	t.Cleanup(func() { cable("up") })
+	s.get(32*mib, func(off int64) {
+		if off >= 8*mib && plugged {
+			cable("down")
+		}
+	})
+	if took := time.Since(since); took > limit {
+		t.Errorf("the read took %s", took)
+	}
+	lap(t, &since, "read while the cable was pulled")
+	c.await("away", "n2", "n5") // the addresses of hosts in turn
+	if err := s.try(newContent(16*mib, 1), 16*mib); err != nil {
+		if minio.ToErrorResponse(err).StatusCode != http.StatusServiceUnavailable {
+			t.Error(err)
+		}
+		s.put(16 * mib)
+	}
+	s.get(16*mib, nil)
+	lap(t, &since, "wrote and read without the cable")
+	cable("up")
+	c.await("up", "n2", "n5")
+	eventually(t, "queue pairs, regions and the rest are as many as before", func() error { return differ(objects, resources(t)) })
+	c.settle()
+	lap(t, &since, "cable plugged in, all repaired and verified")
+}
