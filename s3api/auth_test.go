@@ -102,7 +102,7 @@ func TestHoisted(t *testing.T) {
 		return e.serve(r)
 	}
 	for query, code := range map[string]string{
-		"x-amz-acl=public-read": "NotImplemented", "x-amz-server-side-encryption=AES256": "NotImplemented", "x-amz-copy-source=a/b": "NotImplemented",
+		"x-amz-acl=public-read": "AccessControlListNotSupported", "x-amz-server-side-encryption=AES256": "NotImplemented", "x-amz-copy-source=a/b": "NotImplemented",
 		"x-amz-checksum-crc32=AAAAAA%3D%3D": "BadDigest", "X-Amz-Storage-Class=none": "InvalidStorageClass",
 	} {
 		if w := put(query, "hello"); errorCode(w) != code {

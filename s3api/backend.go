@@ -18,11 +18,12 @@ type Authenticator interface {
 
 // Buckets keeps buckets; *metadata.DB does.
 type Buckets interface {
-	CreateBucket(ctx context.Context, name, region string) (*metadata.Bucket, error)
+	MakeBucket(ctx context.Context, b metadata.Bucket) (*metadata.Bucket, error)
 	Bucket(ctx context.Context, name string) (*metadata.Bucket, error)
 	Buckets(ctx context.Context) ([]metadata.Bucket, error)
 	DeleteBucket(ctx context.Context, name string) error
 	SetVersioning(ctx context.Context, name string, state metadata.VersioningState) error
+	SetBucketConfig(ctx context.Context, name, config, document string) error
 	SetBucketTags(ctx context.Context, name string, tags map[string]string) error
 }
 

@@ -80,7 +80,9 @@ func benchHandler(b *testing.B, auth Authenticator) *Handler {
 
 func benchAuth(region string) (*sigv4.Verifier, *sigv4.Signer) {
 	cred := sigv4.Credentials{AccessKey: "AKIAIOSFODNN7EXAMPLE", SecretKey: "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"}
-	v := &sigv4.Verifier{Region: region, Lookup: func(context.Context, string) (string, bool) { return cred.SecretKey, true }}
+	v := &sigv4.Verifier{Region: region, Lookup: func(context.Context, string, string) (sigv4.Key, error) {
+		return sigv4.Key{Secret: cred.SecretKey}, nil
+	}}
 	return v, &sigv4.Signer{Credentials: cred, Region: region}
 }
 

@@ -17,6 +17,14 @@
 // NotImplemented. Query keys that S3 does not know are ignored; headers that
 // would change what a request means and that are not supported are refused.
 //
+// # Access
+//
+// The Authenticator says who signed: a [Principal], or nobody. authorize (authorize.go)
+// maps the operation to S3's actions (actions.go) and asks package policy, with the
+// principal's policies, the bucket's, and Block Public Access. What it knows of a
+// bucket is a second old at most when another gateway changed it. TestMatrix has a row
+// for every operation.
+//
 // # Errors
 //
 // An operation returns an *[Error] with S3's code and status, or an error of the

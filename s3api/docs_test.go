@@ -34,8 +34,8 @@ const docsHead = `# S3 operations
 
 Generated from the route table in ` + "`s3api/route_table.go`" + ` by ` + "`go test ./s3api -run TestDocs -update`" + `; do not edit.
 
-Requests may be path style (` + "`/bucket/key`" + `) or, with ` + "`--domain`" + `, virtual-hosted (` + "`bucket.domain/key`" + `). Every request must be signed
-with SigV4. An operation that is not implemented, and a request that matches no row, answers 501 NotImplemented. Unknown query parameters are ignored.
+Requests may be path style (` + "`/bucket/key`" + `) or, with ` + "`--domain`" + `, virtual-hosted (` + "`bucket.domain/key`" + `). A request is signed
+with SigV4, or it is anonymous and a bucket policy must allow it. An operation that is not implemented, and a request that matches no row, answers 501 NotImplemented. Unknown query parameters are ignored.
 
 `
 
@@ -47,8 +47,17 @@ const docsTail = `
 | ` + "`..`" + ` in a key | a character like others; 400 InvalidURI if it would climb above the bucket, as on AWS |
 | ` + "`//`, `.`, `%2F`" + ` and trailing slashes in a key | kept as they are |
 | NUL or invalid UTF-8 in a key | 400 InvalidArgument |
-| headers for encryption, object lock, grants, website redirects, MFA, append | 501 NotImplemented |
-| ` + "`x-amz-acl`" + ` | private, bucket-owner-read and bucket-owner-full-control are accepted, other canned ACLs are 501 |
+| headers for encryption, object lock, website redirects, MFA, append | 501 NotImplemented |
+| ` + "`x-amz-acl`" + ` | private, bucket-owner-read and bucket-owner-full-control are accepted, other canned ACLs and grants are 400 AccessControlListNotSupported |
+| ownership | BucketOwnerEnforced is the only one, for each bucket: access is a matter of policies |
+| Block Public Access | a bucket that was never told otherwise blocks nothing; nothing is public without a bucket policy either |
+| the bucket of another account that has no policy | 403 AccessDenied; a bucket that does not exist is 404 for everybody, as on AWS |
+| a key that does not exist, for those who may not list | 403 AccessDenied, as on AWS |
+| a change of a policy | holds at once in the process that made it, after a second at most in others |
+| the root of the root account | may do everything in every account, but for what a bucket policy denies it |
+| ` + "`x-amz-expected-bucket-owner`" + ` | the account's id, or its canonical user id |
+| conditions on what a request's document says (` + "`s3:RequestObjectTag`" + ` of PutObjectTagging, ` + "`s3:LocationConstraint`" + `) | the key counts as absent |
+| a copy with tags | asks for no GetObjectTagging |
 | ` + "`x-amz-storage-class`" + ` | STANDARD; other names that S3 knows are 501, unknown ones 400 InvalidStorageClass |
 | ` + "`If-None-Match`" + ` on writes | entity tags work as well as ` + "`*`" + ` |
 | several ranges, or a malformed one | ignored, the whole object is sent |

@@ -5,8 +5,10 @@ import "net/http"
 // The errors of S3 that this package returns, with AWS's codes, statuses and
 // words (Amazon S3 API Reference, "Error responses").
 var (
+	errACLNotSupported            = &Error{Code: "AccessControlListNotSupported", Status: http.StatusBadRequest, Message: "The bucket does not allow ACLs"}
 	errAccessDenied               = &Error{Code: "AccessDenied", Status: http.StatusForbidden, Message: "Access Denied"}
 	errBadDigest                  = &Error{Code: "BadDigest", Status: http.StatusBadRequest, Message: "The Content-MD5 you specified did not match what we received."}
+	errBucketAlreadyExists        = &Error{Code: "BucketAlreadyExists", Status: http.StatusConflict, Message: "The requested bucket name is not available. The bucket namespace is shared by all users of the system. Please select a different name and try again."}
 	errBucketAlreadyOwnedByYou    = &Error{Code: "BucketAlreadyOwnedByYou", Status: http.StatusConflict, Message: "Your previous request to create the named bucket succeeded and you already own it."}
 	errBucketNotEmpty             = &Error{Code: "BucketNotEmpty", Status: http.StatusConflict, Message: "The bucket you tried to delete is not empty"}
 	errConditionalRequestConflict = &Error{Code: "ConditionalRequestConflict", Status: http.StatusConflict, Message: "A conflicting conditional operation occurred during processing of this request."}
@@ -28,13 +30,17 @@ var (
 	errInvalidTag                 = &Error{Code: "InvalidTag", Status: http.StatusBadRequest, Message: "The tag provided was not a valid tag. This error can occur if the tag did not pass input validation."}
 	errInvalidURI                 = &Error{Code: "InvalidURI", Status: http.StatusBadRequest, Message: "Couldn't parse the specified URI."}
 	errKeyTooLong                 = &Error{Code: "KeyTooLongError", Status: http.StatusBadRequest, Message: "Your key is too long"}
+	errMalformedPolicy            = &Error{Code: "MalformedPolicy", Status: http.StatusBadRequest, Message: "Policies must be valid JSON and the first byte must be '{'"}
 	errMalformedXML               = &Error{Code: "MalformedXML", Status: http.StatusBadRequest, Message: "The XML you provided was not well-formed or did not validate against our published schema"}
 	errMaxMessageLength           = &Error{Code: "MaxMessageLengthExceeded", Status: http.StatusBadRequest, Message: "Your request was too big."}
 	errMetadataTooLarge           = &Error{Code: "MetadataTooLarge", Status: http.StatusBadRequest, Message: "Your metadata headers exceed the maximum allowed metadata size"}
 	errMethodNotAllowed           = &Error{Code: "MethodNotAllowed", Status: http.StatusMethodNotAllowed, Message: "The specified method is not allowed against this resource."}
 	errMissingContentLength       = &Error{Code: "MissingContentLength", Status: http.StatusLengthRequired, Message: "You must provide the Content-Length HTTP header."}
 	errNoSuchBucket               = &Error{Code: "NoSuchBucket", Status: http.StatusNotFound, Message: "The specified bucket does not exist"}
+	errNoSuchBucketPolicy         = &Error{Code: "NoSuchBucketPolicy", Status: http.StatusNotFound, Message: "The bucket policy does not exist"}
 	errNoSuchKey                  = &Error{Code: "NoSuchKey", Status: http.StatusNotFound, Message: "The specified key does not exist."}
+	errNoSuchOwnership            = &Error{Code: "OwnershipControlsNotFoundError", Status: http.StatusNotFound, Message: "The bucket ownership controls were not found"}
+	errNoSuchPublicBlock          = &Error{Code: "NoSuchPublicAccessBlockConfiguration", Status: http.StatusNotFound, Message: "The public access block configuration was not found"}
 	errNoSuchTagSet               = &Error{Code: "NoSuchTagSet", Status: http.StatusNotFound, Message: "The TagSet does not exist"}
 	errNoSuchUpload               = &Error{Code: "NoSuchUpload", Status: http.StatusNotFound, Message: "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed."}
 	errNoSuchVersion              = &Error{Code: "NoSuchVersion", Status: http.StatusNotFound, Message: "The specified version does not exist."}

@@ -18,6 +18,7 @@ import (
 type Handler struct {
 	cfg     Config
 	router  *router
+	buckets bucketStates
 	slots   chan struct{} // one for each request at work
 	started uint64        // random start of request ids
 	serial  atomic.Uint64
@@ -54,6 +55,7 @@ type call struct {
 	query query
 	auth  *sigv4.Result
 	body  *sigv4.Body
+	state *bucketState // of the bucket, from authorize on; nil without one and in CreateBucket
 	wire  progressReader
 
 	// vals backs the one-element header values, so that they cost no allocation.
@@ -110,16 +112,10 @@ func (c *call) serve() error {
 	if err = c.authorize(); err != nil {
 		return err
 	}
-	if c.route == nil || c.route.run == nil {
-		return errNotImplemented
-	}
 	if err = c.checkHeaders(); err != nil {
 		return err
 	}
-	if c.bucket != "" && c.route.Operation != "CreateBucket" && !plausibleBucketName(c.bucket) {
-		return errInvalidBucketName
-	}
-	return c.route.run(c)
+	return c.hide(c.route.run(c))
 }
 
 // plausibleBucketName keeps nonsense away from the stores. It is wider than what
@@ -173,20 +169,6 @@ func (c *call) hoist() error {
 		}
 		if len(c.r.Header[name]) == 0 {
 			c.r.Header[name] = []string{p.value}
-		}
-	}
-	return nil
-}
-
-// authorize is the one place where access is decided. The root keys, the only
-// ones there are, may do everything; nobody else may do anything.
-func (c *call) authorize() error {
-	if c.auth.Identity.AccessKey == "" {
-		return errAccessDenied
-	}
-	for _, name := range [...]string{"X-Amz-Expected-Bucket-Owner", "X-Amz-Source-Expected-Bucket-Owner"} {
-		if v := c.r.Header[name]; len(v) > 0 && v[0] != c.h.cfg.OwnerID {
-			return errAccessDenied
 		}
 	}
 	return nil

@@ -36,7 +36,7 @@ func (c *call) checkHeaders() error {
 
 // refusedPrefixes begin families of headers without an implementation.
 var refusedPrefixes = [...]string{
-	"X-Amz-Server-Side-Encryption", "X-Amz-Copy-Source-Server-Side-Encryption", "X-Amz-Object-Lock-", "X-Amz-Grant-",
+	"X-Amz-Server-Side-Encryption", "X-Amz-Copy-Source-Server-Side-Encryption", "X-Amz-Object-Lock-",
 	"X-Amz-If-Match-", "X-Amz-Rename-",
 }
 
@@ -46,6 +46,9 @@ func checkHeader(name, value string) error {
 		if strings.HasPrefix(name, p) {
 			return refused
 		}
+	}
+	if strings.HasPrefix(name, "X-Amz-Grant-") {
+		return errACLNotSupported
 	}
 	switch name {
 	case "X-Amz-Website-Redirect-Location", "X-Amz-Write-Offset-Bytes", "X-Amz-Mfa":
@@ -59,7 +62,7 @@ func checkHeader(name, value string) error {
 			return refused
 		}
 	case "X-Amz-Acl":
-		return checkACL(value, refused)
+		return checkACL(value)
 	case "X-Amz-Storage-Class":
 		return checkStorageClass(value, refused)
 	}
@@ -67,12 +70,12 @@ func checkHeader(name, value string) error {
 }
 
 // checkACL accepts the canned ACLs that say what is the case anyway.
-func checkACL(value string, refused error) error {
+func checkACL(value string) error {
 	switch value {
 	case "private", "bucket-owner-full-control", "bucket-owner-read":
 		return nil
 	case "public-read", "public-read-write", "authenticated-read", "aws-exec-read", "log-delivery-write":
-		return refused
+		return errACLNotSupported
 	}
 	return badArgument("x-amz-acl", value, "Invalid canned ACL")
 }
@@ -211,17 +214,24 @@ var overrides = [...]struct{ query, header string }{
 	{"response-expires", "Expires"},
 }
 
-// override applies them; only signed requests may ask for it, and there are no
-// others behind authorize.
-func (c *call) override() {
+// override applies them; only signed requests may ask for it.
+func (c *call) override() error {
 	if len(c.query.pairs) == 0 {
-		return
+		return nil
 	}
 	for _, o := range &overrides {
-		if v, ok := c.query.lookup(o.query); ok && !strings.ContainsAny(v, "\r\n\x00") {
+		v, ok := c.query.lookup(o.query)
+		if !ok {
+			continue
+		}
+		if c.who() == anonymous {
+			return errInvalidRequest.saying("Request specific response headers cannot be used for anonymous GET requests.")
+		}
+		if !strings.ContainsAny(v, "\r\n\x00") {
 			c.set(o.header, v)
 		}
 	}
+	return nil
 }
 
 func httpTime(t time.Time) string {

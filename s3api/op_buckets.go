@@ -1,6 +1,7 @@
 package s3api
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -30,12 +31,12 @@ func (c *call) listBuckets() error {
 	}
 	prefix, region := c.query.get("prefix"), c.query.get("bucket-region")
 	d := newDoc("ListAllMyBucketsResult", 512+160*len(all))
-	d.owner("Owner", c.h.cfg.OwnerID)
+	d.owner("Owner", c.ownerID())
 	d.open("Buckets")
 	n, last, more := 0, "", false
 	for i := range all {
 		b := &all[i]
-		if b.Name <= after || !strings.HasPrefix(b.Name, prefix) || region != "" && c.regionOf(b) != region {
+		if !c.owns(b) || b.Name <= after || !strings.HasPrefix(b.Name, prefix) || region != "" && c.regionOf(b) != region {
 			continue
 		}
 		if n == limit {
@@ -56,6 +57,11 @@ func (c *call) listBuckets() error {
 	}
 	d.close("ListAllMyBucketsResult")
 	return c.sendDoc(d)
+}
+
+// owns reports whether a bucket is of the account that asks.
+func (c *call) owns(b *metadata.Bucket) bool {
+	return b.Owner == c.who().Account || b.Owner == "" && c.who().Account == RootAccount
 }
 
 func (c *call) regionOf(b *metadata.Bucket) string {
@@ -101,15 +107,30 @@ func (c *call) createBucket() error {
 	if region != "" && region != c.h.cfg.Region {
 		return errIllegalLocation.saying("The " + clip(region) + " location constraint is incompatible for the region specific endpoint this request was sent to.")
 	}
-	_, err := c.h.cfg.Buckets.CreateBucket(c.ctx, c.bucket, c.h.cfg.Region)
-	if err == nil && len(tags) > 0 {
-		err = c.h.cfg.Buckets.SetBucketTags(c.ctx, c.bucket, tags)
+	b := metadata.Bucket{Name: c.bucket, Region: c.h.cfg.Region, Tags: tags}
+	if account := c.owner(); account != RootAccount {
+		b.Owner = account
 	}
-	if err != nil {
-		return err
+	if len(c.r.Header["X-Amz-Object-Ownership"]) > 0 {
+		b.Configs = map[string]string{configOwnership: "BucketOwnerEnforced"} // checkHeaders lets no other through
 	}
+	if _, err := c.h.cfg.Buckets.MakeBucket(c.ctx, b); err != nil {
+		return c.bucketExists(err, b.Owner)
+	}
+	c.h.buckets.forget(c.bucket)
 	c.set("Location", "/"+c.bucket)
 	return c.done(http.StatusOK)
+}
+
+// bucketExists makes an error of who has the bucket.
+func (c *call) bucketExists(err error, account string) error {
+	if !errors.Is(err, metadata.ErrBucketExists) {
+		return err
+	}
+	if b, err := c.h.cfg.Buckets.Bucket(c.ctx, c.bucket); err == nil && b.Owner != account {
+		return errBucketAlreadyExists
+	}
+	return errBucketAlreadyOwnedByYou
 }
 
 func decodeCreateBucket(data []byte) (region string, tags map[string]string, err error) {
@@ -157,7 +178,9 @@ func (c *call) headBucket() error {
 
 // deleteBucket is DeleteBucket.
 func (c *call) deleteBucket() error {
-	if err := c.h.cfg.Buckets.DeleteBucket(c.ctx, c.bucket); err != nil {
+	err := c.h.cfg.Buckets.DeleteBucket(c.ctx, c.bucket)
+	c.h.buckets.forget(c.bucket)
+	if err != nil {
 		return err
 	}
 	return c.done(http.StatusNoContent)

@@ -20,6 +20,9 @@ func (c *call) deleteObjects() error {
 	if err != nil {
 		return err
 	}
+	if err := c.refuseDeletes(req); err != nil {
+		return err
+	}
 	items := make([]metadata.DeleteItem, 0, len(req.items))
 	for i := range req.items {
 		if req.items[i].refused == nil {
@@ -53,6 +56,25 @@ func (c *call) deleteObjects() error {
 	}
 	d.close("DeleteResult")
 	return c.sendDoc(d)
+}
+
+// refuseDeletes marks what the principal may not delete.
+func (c *call) refuseDeletes(req *deleteRequest) error {
+	for i := range req.items {
+		item := &req.items[i]
+		action := "DeleteObject"
+		if item.VersionID != "" {
+			action = "DeleteObjectVersion"
+		}
+		ok, err := c.allowedKey(action, item.Key, item.VersionID)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			item.refused = errAccessDenied
+		}
+	}
+	return nil
 }
 
 func (d *doc) deleted(item *metadata.DeleteItem, res *metadata.DeleteResult) {

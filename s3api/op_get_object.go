@@ -90,7 +90,7 @@ func (c *call) describe(obj Object) (selection, error) {
 		sel, err = c.selectRange(v)
 	}
 	if err == nil {
-		c.override()
+		err = c.override()
 	}
 	return sel, err
 }

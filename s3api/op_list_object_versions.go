@@ -50,7 +50,7 @@ func (c *call) listObjectVersions() error {
 			d.entry(e)
 			d.str("StorageClass", "STANDARD")
 		}
-		d.owner("Owner", c.h.cfg.OwnerID)
+		d.owner("Owner", c.ownerID())
 		d.close(element)
 	}
 	d.prefixes(page, l.url)

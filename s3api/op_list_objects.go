@@ -139,7 +139,7 @@ func (c *call) finishListing(d *doc, l *listing, page *metadata.ListPage, owner 
 		d.key("Key", e.Key, l.url)
 		d.entry(e)
 		if owner {
-			d.owner("Owner", c.h.cfg.OwnerID)
+			d.owner("Owner", c.ownerID())
 		}
 		d.raw("<StorageClass>STANDARD</StorageClass></Contents>")
 	}

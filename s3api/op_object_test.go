@@ -195,13 +195,15 @@ func TestRefusedHeaders(t *testing.T) {
 	e.ok("PUT", "/bucket", "")
 	for _, h := range []string{
 		"X-Amz-Server-Side-Encryption: AES256", "X-Amz-Server-Side-Encryption-Customer-Algorithm: AES256", "X-Amz-Object-Lock-Mode: COMPLIANCE",
-		"X-Amz-Acl: public-read", "X-Amz-Grant-Read: id=1", "X-Amz-Website-Redirect-Location: /x", "X-Amz-Write-Offset-Bytes: 0",
+		"X-Amz-Website-Redirect-Location: /x", "X-Amz-Write-Offset-Bytes: 0",
 		"X-Amz-Storage-Class: GLACIER",
 	} {
 		e.want(501, "NotImplemented", "PUT", "/bucket/k", "x", h)
 	}
 	e.want(400, "InvalidStorageClass", "PUT", "/bucket/k", "x", "X-Amz-Storage-Class: FAST")
 	e.want(400, "InvalidArgument", "PUT", "/bucket/k", "x", "X-Amz-Acl: everybody")
+	e.want(400, "AccessControlListNotSupported", "PUT", "/bucket/k", "x", "X-Amz-Acl: public-read")
+	e.want(400, "AccessControlListNotSupported", "PUT", "/bucket/k", "x", "X-Amz-Grant-Read: id=1")
 	e.want(403, "AccessDenied", "PUT", "/bucket/k", "x", "X-Amz-Expected-Bucket-Owner: 123456789012")
 	e.want(404, "", "HEAD", "/bucket/k", "")
 	e.ok("PUT", "/bucket/k", "x", "X-Amz-Acl: private", "X-Amz-Storage-Class: STANDARD", "X-Amz-Unknown: y")

@@ -9,6 +9,7 @@ const copySourceHeader = "X-Amz-Copy-Source"
 func table() []Route {
 	rows := make([]Route, 0, 128)
 	rows = append(rows, objectRoutes()...)
+	rows = append(rows, accessRoutes()...)
 	rows = append(rows, bucketRoutes()...)
 	rows = append(rows, serviceRoutes()...)
 	return append(rows, missingRoutes()...)
@@ -20,6 +21,8 @@ func objectRoutes() []Route {
 		{"GetObjectTagging", http.MethodGet, o, "tagging", "", 200, (*call).getObjectTagging},
 		{"GetObjectAttributes", http.MethodGet, o, "attributes", "", 200, (*call).getObjectAttributes},
 		{"ListParts", http.MethodGet, o, "uploadId", "", 200, (*call).listParts},
+		{"GetObjectAcl", http.MethodGet, o, "acl", "", 200, (*call).getObjectACL},
+		{"PutObjectAcl", http.MethodPut, o, "acl", "", 200, (*call).putACL},
 		{"GetObject", http.MethodGet, o, "", "", 200, (*call).getObject},
 		{"HeadObject", http.MethodHead, o, "", "", 200, (*call).headObject},
 		{"PutObjectTagging", http.MethodPut, o, "tagging", "", 200, (*call).putObjectTagging},
@@ -55,6 +58,25 @@ func bucketRoutes() []Route {
 	}
 }
 
+// accessRoutes are about who may use a bucket.
+func accessRoutes() []Route {
+	const b = BucketLevel
+	return []Route{
+		{"GetBucketAcl", http.MethodGet, b, "acl", "", 200, (*call).getBucketACL},
+		{"PutBucketAcl", http.MethodPut, b, "acl", "", 200, (*call).putACL},
+		{"GetBucketOwnershipControls", http.MethodGet, b, "ownershipControls", "", 200, (*call).getBucketOwnershipControls},
+		{"PutBucketOwnershipControls", http.MethodPut, b, "ownershipControls", "", 200, (*call).putBucketOwnershipControls},
+		{"DeleteBucketOwnershipControls", http.MethodDelete, b, "ownershipControls", "", 204, (*call).deleteBucketOwnershipControls},
+		{"GetBucketPolicy", http.MethodGet, b, "policy", "", 200, (*call).getBucketPolicy},
+		{"PutBucketPolicy", http.MethodPut, b, "policy", "", 204, (*call).putBucketPolicy},
+		{"DeleteBucketPolicy", http.MethodDelete, b, "policy", "", 204, (*call).deleteBucketPolicy},
+		{"GetBucketPolicyStatus", http.MethodGet, b, "policyStatus", "", 200, (*call).getBucketPolicyStatus},
+		{"GetPublicAccessBlock", http.MethodGet, b, "publicAccessBlock", "", 200, (*call).getPublicAccessBlock},
+		{"PutPublicAccessBlock", http.MethodPut, b, "publicAccessBlock", "", 200, (*call).putPublicAccessBlock},
+		{"DeletePublicAccessBlock", http.MethodDelete, b, "publicAccessBlock", "", 204, (*call).deletePublicAccessBlock},
+	}
+}
+
 func serviceRoutes() []Route {
 	return []Route{
 		{"ListBuckets", http.MethodGet, Service, "", "", 200, (*call).listBuckets},
@@ -76,7 +98,6 @@ func missingRoutes() []Route {
 	}{
 		{BucketLevel, "abac", "GetBucketAbac", "PutBucketAbac", ""},
 		{BucketLevel, "accelerate", "GetBucketAccelerateConfiguration", "PutBucketAccelerateConfiguration", ""},
-		{BucketLevel, "acl", "GetBucketAcl", "PutBucketAcl", ""},
 		{BucketLevel, "analytics", "GetBucketAnalyticsConfiguration", "PutBucketAnalyticsConfiguration", "DeleteBucketAnalyticsConfiguration"},
 		{BucketLevel, "cors", "GetBucketCors", "PutBucketCors", "DeleteBucketCors"},
 		{BucketLevel, "encryption", "GetBucketEncryption", "PutBucketEncryption", "DeleteBucketEncryption"},
@@ -92,15 +113,10 @@ func missingRoutes() []Route {
 		{BucketLevel, "metrics", "GetBucketMetricsConfiguration", "PutBucketMetricsConfiguration", "DeleteBucketMetricsConfiguration"},
 		{BucketLevel, "notification", "GetBucketNotificationConfiguration", "PutBucketNotificationConfiguration", ""},
 		{BucketLevel, "object-lock", "GetObjectLockConfiguration", "PutObjectLockConfiguration", ""},
-		{BucketLevel, "ownershipControls", "GetBucketOwnershipControls", "PutBucketOwnershipControls", "DeleteBucketOwnershipControls"},
-		{BucketLevel, "policy", "GetBucketPolicy", "PutBucketPolicy", "DeleteBucketPolicy"},
-		{BucketLevel, "policyStatus", "GetBucketPolicyStatus", "", ""},
-		{BucketLevel, "publicAccessBlock", "GetPublicAccessBlock", "PutPublicAccessBlock", "DeletePublicAccessBlock"},
 		{BucketLevel, "replication", "GetBucketReplication", "PutBucketReplication", "DeleteBucketReplication"},
 		{BucketLevel, "requestPayment", "GetBucketRequestPayment", "PutBucketRequestPayment", ""},
 		{BucketLevel, "session", "CreateSession", "", ""},
 		{BucketLevel, "website", "GetBucketWebsite", "PutBucketWebsite", "DeleteBucketWebsite"},
-		{ObjectLevel, "acl", "GetObjectAcl", "PutObjectAcl", ""},
 		{ObjectLevel, "annotation", "GetObjectAnnotation", "PutObjectAnnotation", "DeleteObjectAnnotation"},
 		{ObjectLevel, "encryption", "", "UpdateObjectEncryption", ""},
 		{ObjectLevel, "legal-hold", "GetObjectLegalHold", "PutObjectLegalHold", ""},

@@ -138,7 +138,7 @@ func TestAnonymous(t *testing.T) {
 			t.Errorf("%s: %d %s", c, w.Code, w.Body)
 		}
 	}
-	for target, want := range map[string]int{"/healthz/live": 200, "/healthz/ready": 200, "/healthz/other": 403} {
+	for target, want := range map[string]int{"/healthz/live": 200, "/healthz/ready": 200, "/healthz/other": 404} {
 		w := httptest.NewRecorder()
 		e.h.ServeHTTP(w, httptest.NewRequest("GET", target, nil))
 		if w.Code != want {

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Context gives the values of a condition key, whose name is in lower case: nil when
-// the request has none.
+// Context gives the values of a condition key, whose name is in lower case up to the
+// first slash: nil when the request has none.
 type Context interface {
 	Values(key string) []string
 }
@@ -248,7 +248,16 @@ func (c *condition) holds(ctx Context) bool {
 
 const nullOperator = "Null"
 
-// validKey accepts "aws:SourceIp" and "s3:ExistingObjectTag/some key", in lower case.
+// normalKey is a key in lower case, but for the tag's key after a slash.
+func normalKey(key string) string {
+	name, tag, ok := strings.Cut(key, "/")
+	if !ok {
+		return strings.ToLower(key)
+	}
+	return strings.ToLower(name) + "/" + tag
+}
+
+// validKey accepts "aws:SourceIp" and "s3:ExistingObjectTag/some key", normalized.
 func validKey(key string) bool {
 	service, name, ok := strings.Cut(key, ":")
 	if !ok || service == "" || name == "" {

@@ -300,7 +300,7 @@ func parseOperator(name string) (condition, error) {
 }
 
 func (c *condition) parse(m *member, vars bool) error {
-	if c.key = strings.ToLower(m.name); !validKey(c.key) {
+	if c.key = normalKey(m.name); !validKey(c.key) {
 		return malformed("Policy has an invalid condition key: ", m.name)
 	}
 	list, ok := m.value.texts(true)

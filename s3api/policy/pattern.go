@@ -74,7 +74,7 @@ func (p *pattern) variable(s string) error {
 		return nil
 	}
 	key, rest, ok := strings.Cut(s, ",")
-	v := variable{at: len(p.code), key: strings.ToLower(strings.TrimSpace(key)), hasFallback: ok}
+	v := variable{at: len(p.code), key: normalKey(strings.TrimSpace(key)), hasFallback: ok}
 	if rest = strings.TrimSpace(rest); ok {
 		if len(rest) < 2 || rest[0] != '\'' || rest[len(rest)-1] != '\'' {
 			return malformed("Policy has a variable with an invalid default: ", s)

@@ -86,7 +86,7 @@ func TestBotocoreRequests(t *testing.T) {
 		}
 		v := newVerifier()
 		v.Now = func() time.Time { return at.Add(time.Minute) }
-		v.Lookup = func(context.Context, string) (string, bool) { return docCredentials.SecretKey, true }
+		v.Lookup = func(context.Context, string, string) (Key, error) { return Key{Secret: docCredentials.SecretKey}, nil }
 		res, err := v.Verify(r)
 		if err != nil {
 			t.Errorf("%s %s: %v", c.Method, c.URL, err)

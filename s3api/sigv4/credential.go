@@ -25,6 +25,7 @@ type authorization struct {
 	signature     string
 	stamp         string // ISO 8601 basic, "20130524T000000Z"
 	payload       string // the last line of the canonical request
+	token         string // session token of a presigned request
 	presigned     bool
 }
 

@@ -51,6 +51,7 @@ var (
 	ErrInvalidAccessKeyID    = &Error{Code: "InvalidAccessKeyId", Message: "The AWS Access Key Id you provided does not exist in our records.", Status: http.StatusForbidden}
 	ErrRequestTimeTooSkewed  = &Error{Code: "RequestTimeTooSkewed", Message: "The difference between the request time and the current time is too large.", Status: http.StatusForbidden}
 	ErrInvalidToken          = &Error{Code: "InvalidToken", Message: "The provided token is malformed or otherwise invalid.", Status: http.StatusBadRequest}
+	ErrExpiredToken          = &Error{Code: "ExpiredToken", Message: "The provided token has expired.", Status: http.StatusBadRequest}
 	ErrInvalidRequest        = &Error{Code: "InvalidRequest", Message: "Invalid Request", Status: http.StatusBadRequest}
 	ErrInvalidArgument       = &Error{Code: "InvalidArgument", Message: "Invalid Argument", Status: http.StatusBadRequest}
 	ErrInvalidURI            = &Error{Code: "InvalidURI", Message: "Couldn't parse the specified URI.", Status: http.StatusBadRequest}

@@ -24,8 +24,19 @@ func newVerifier() *Verifier {
 	return &Verifier{
 		Region: "us-east-1",
 		Now:    func() time.Time { return docTime },
-		Lookup: func(_ context.Context, accessKey string) (string, bool) {
-			return docCredentials.SecretKey, accessKey == docCredentials.AccessKey
+		Lookup: func(_ context.Context, accessKey, token string) (Key, error) {
+			switch {
+			case accessKey != docCredentials.AccessKey:
+				return Key{}, ErrInvalidAccessKeyID
+			case token == "old":
+				return Key{}, ErrExpiredToken
+			case token != "" && token != "good":
+				return Key{}, ErrInvalidToken
+			}
+			if token == "" {
+				return Key{Secret: docCredentials.SecretKey}, nil
+			}
+			return Key{Secret: docCredentials.SecretKey, Owner: token}, nil
 		},
 	}
 }

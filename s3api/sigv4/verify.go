@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
+	"errors"
 	"net/http"
 	"slices"
 	"strconv"
@@ -15,9 +16,17 @@ import (
 // Credentials are an access key and its secret.
 type Credentials struct{ AccessKey, SecretKey string }
 
-// Lookup finds the secret of an access key. It must be safe for concurrent use; it is asked once for each request, so that a revoked
-// key stops working at once.
-type Lookup func(ctx context.Context, accessKey string) (secret string, ok bool)
+// Key is what a Lookup knows of an access key.
+type Key struct {
+	Secret string
+	// Owner is passed on in [Identity]; this package does not look at it.
+	Owner any
+}
+
+// Lookup finds an access key. token is the session token that came with it, "" for none. It must be safe for concurrent use; it is
+// asked once for each request, so that a revoked key stops working as soon as it says so. ErrInvalidAccessKeyID for a key
+// that is unknown or may not be used, ErrInvalidToken and ErrExpiredToken for its token; any other error is passed on.
+type Lookup func(ctx context.Context, accessKey, token string) (Key, error)
 
 // Verifier authenticates requests. Fields must not change once it is in use.
 type Verifier struct {
@@ -37,6 +46,7 @@ type Verifier struct {
 type Identity struct {
 	AccessKey string // empty for an anonymous request
 	Presigned bool   // the signature was in the query
+	Owner     any    // what Lookup said; nil for an anonymous request
 }
 
 // Result is the outcome of a verification. It refers to the request's strings and is read-only.
@@ -157,7 +167,7 @@ func fromQuery(q *query, header http.Header, now time.Time) (authorization, erro
 		return a, ErrQueryParameters.saying("Invalid credential date \"", a.credential.date,
 			"\". This date is not the same as X-Amz-Date: \"", a.stamp[:len(dateLayout)], "\".")
 	}
-	if q.present[qSecurityToken] {
+	if a.token = q.auth[qSecurityToken]; q.present[qSecurityToken] && a.token == "" {
 		return a, ErrInvalidToken
 	}
 	a.payload = "UNSIGNED-PAYLOAD"
@@ -207,27 +217,41 @@ func (v *Verifier) verify(r *http.Request, s *scratch, a *authorization) (*Resul
 	if res.Mode, res.sum, err = parsePayload(a.payload); err != nil {
 		return nil, err
 	}
-	if r.Header.Get("X-Amz-Security-Token") != "" {
-		return nil, ErrInvalidToken
+	key, err := v.lookup(r, a)
+	if err != nil {
+		return nil, err
 	}
-	secret, ok := "", false
-	if v.Lookup != nil {
-		secret, ok = v.Lookup(r.Context(), a.credential.accessKey)
-	}
-	if !ok {
-		return nil, ErrInvalidAccessKeyID.with(Field{"AWSAccessKeyId", clip(a.credential.accessKey)})
-	}
+	res.Identity.Owner = key.Owner
 	signed := s.buildCanonical(r, a.signedHeaders, a.payload)
 	if signed != amzHeaders(r.Header) || !listed(a.signedHeaders, "host") {
 		return nil, errNotSigned.with(Field{"HeadersNotSigned", unsigned(r.Header, a.signedHeaders)})
 	}
 	s.buildStringToSign(a.stamp, a.credential.scope)
-	res.key = v.keys.get(a.credential, secret)
+	res.key = v.keys.get(a.credential, key.Secret)
 	want := res.key.sign(s.hex[:0], s.toSign, &s.sum)
 	if !equalHex(want, a.signature) {
 		return nil, mismatch(s, a)
 	}
 	return res, nil
+}
+
+// lookup finds the key of a request, with the session token of its header or its query.
+func (v *Verifier) lookup(r *http.Request, a *authorization) (Key, error) {
+	token := a.token
+	switch h := r.Header["X-Amz-Security-Token"]; {
+	case len(h) > 1 || len(h) == 1 && (token != "" || h[0] == ""):
+		return Key{}, ErrInvalidToken
+	case len(h) == 1:
+		token = h[0]
+	}
+	key, err := Key{}, error(ErrInvalidAccessKeyID)
+	if v.Lookup != nil {
+		key, err = v.Lookup(r.Context(), a.credential.accessKey, token)
+	}
+	if errors.Is(err, ErrInvalidAccessKeyID) {
+		return key, ErrInvalidAccessKeyID.with(Field{"AWSAccessKeyId", clip(a.credential.accessKey)})
+	}
+	return key, err
 }
 
 // equalHex compares a signature with the one that a client sent, in constant time for any of the right length.

@@ -303,6 +303,39 @@ func TestAnonymous(t *testing.T) {
 	}
 }
 
+// TestTokens: a session token counts when it is signed, once, in one place.
+func TestTokens(t *testing.T) {
+	for token, code := range map[string]string{"": "", "good": "", "old": "ExpiredToken", "bad": "InvalidToken"} {
+		header, query := request("GET", "http://h/b/k", ""), request("GET", "http://h/b/k", "")
+		if token != "" {
+			header.Header.Set("X-Amz-Security-Token", token)
+			query.URL.RawQuery = "X-Amz-Security-Token=" + token
+		}
+		if err := errors.Join(newSigner().SignHeader(header, EmptySHA256, docTime), newSigner().Presign(query, docTime, time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range []*http.Request{header, query} {
+			res, err := newVerifier().Verify(r)
+			if code != "" {
+				if codeOf(err) != code {
+					t.Errorf("%q: %v", token, err)
+				}
+			} else if err != nil || token != "" && res.Identity.Owner != token {
+				t.Errorf("%q: %v, %v", token, res, err)
+			}
+		}
+		if token == "good" {
+			query.Header.Set("X-Amz-Security-Token", token)
+			header.Header.Del("X-Amz-Security-Token")
+			for _, r := range []*http.Request{header, query} {
+				if _, err := newVerifier().Verify(r); err == nil {
+					t.Error("a token was taken away or given twice, and the request is accepted")
+				}
+			}
+		}
+	}
+}
+
 func TestRegionsAndKeys(t *testing.T) {
 	r := get(t, func(*http.Request) {})
 	v := newVerifier()

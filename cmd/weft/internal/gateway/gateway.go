@@ -17,6 +17,7 @@ import (
 	"github.com/weftstore/weft/erasure"
 	"github.com/weftstore/weft/metadata"
 	"github.com/weftstore/weft/rdma"
+	"github.com/weftstore/weft/s3api"
 	"github.com/weftstore/weft/store"
 )
 
@@ -60,6 +61,8 @@ type Gateway struct {
 	log   *slog.Logger
 	creds credentials
 
+	operator *s3api.Principal // whose the root keys are
+
 	nodes    *nodes
 	pools    []*rdma.Pool
 	store    *store.Store
@@ -72,7 +75,7 @@ type Gateway struct {
 // New assembles a gateway and listens. Run serves. When New fails, nothing is left
 // open but the parts.
 func New(ctx context.Context, cfg Config, p Parts) (*Gateway, error) {
-	g := &Gateway{cfg: cfg, parts: p, log: p.Logger}
+	g := &Gateway{cfg: cfg, parts: p, log: p.Logger, operator: s3api.Operator()}
 	for _, step := range []func(context.Context) error{g.openNodes, g.openPools, g.openStore, g.listen} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, g.Close())

@@ -43,8 +43,14 @@ func (g *Gateway) access(next func(s3api.Access)) func(s3api.Access) {
 	return next
 }
 
-func (g *Gateway) lookup(_ context.Context, accessKey string) (string, bool) {
-	return g.creds.secret, accessKey == g.creds.access
+func (g *Gateway) lookup(_ context.Context, accessKey, token string) (sigv4.Key, error) {
+	switch {
+	case accessKey != g.creds.access:
+		return sigv4.Key{}, sigv4.ErrInvalidAccessKeyID
+	case token != "":
+		return sigv4.Key{}, sigv4.ErrInvalidToken
+	}
+	return sigv4.Key{Secret: g.creds.secret, Owner: g.operator}, nil
 }
 
 // Describe tells the operator where the server is, what it survives and what to

@@ -1,0 +1,169 @@
+package s3api
+
+import (
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/weftstore/weft/s3api/policy"
+)
+
+// conditions gives the values of condition keys to policies (IAM User Guide, "AWS
+// global condition context keys"; Service Authorization Reference, "Condition keys for
+// Amazon S3"). Nothing is worked out before a policy asks for it.
+type conditions struct {
+	c     *call
+	who   *Principal
+	owner string // account of the resource
+	need  need
+}
+
+// headerKeys are condition keys that are a header of the request.
+var headerKeys = map[string]string{
+	"s3:x-amz-acl": "X-Amz-Acl", "s3:x-amz-copy-source": copySourceHeader, "s3:x-amz-metadata-directive": "X-Amz-Metadata-Directive",
+	"s3:x-amz-content-sha256": "X-Amz-Content-Sha256", "s3:x-amz-storage-class": "X-Amz-Storage-Class",
+	"s3:x-amz-object-ownership": "X-Amz-Object-Ownership", "s3:x-amz-website-redirect-location": "X-Amz-Website-Redirect-Location",
+	"s3:x-amz-grant-full-control": "X-Amz-Grant-Full-Control", "s3:x-amz-grant-read": "X-Amz-Grant-Read", "s3:x-amz-grant-read-acp": "X-Amz-Grant-Read-Acp",
+	"s3:x-amz-grant-write": "X-Amz-Grant-Write", "s3:x-amz-grant-write-acp": "X-Amz-Grant-Write-Acp",
+	"s3:x-amz-server-side-encryption": "X-Amz-Server-Side-Encryption", "s3:x-amz-server-side-encryption-aws-kms-key-id": "X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id",
+	"s3:x-amz-server-side-encryption-customer-algorithm": "X-Amz-Server-Side-Encryption-Customer-Algorithm",
+	"s3:object-lock-mode":                                "X-Amz-Object-Lock-Mode", "s3:object-lock-retain-until-date": "X-Amz-Object-Lock-Retain-Until-Date",
+	"s3:object-lock-legal-hold": "X-Amz-Object-Lock-Legal-Hold", "s3:if-match": "If-Match", "s3:if-none-match": "If-None-Match",
+	"aws:useragent": "User-Agent", "aws:referer": "Referer",
+}
+
+// queryKeys are condition keys that are a parameter of a listing.
+var queryKeys = map[string]string{"s3:prefix": "prefix", "s3:delimiter": "delimiter", "s3:max-keys": "max-keys"}
+
+// Values implements policy.Context.
+func (x *conditions) Values(key string) []string {
+	if name, ok := headerKeys[key]; ok {
+		return x.c.r.Header[name]
+	}
+	if name, ok := queryKeys[key]; ok {
+		v, given := x.c.query.lookup(name)
+		return optional(v, given)
+	}
+	if strings.HasPrefix(key, "s3:") {
+		return x.ofS3(key)
+	}
+	return x.global(key)
+}
+
+func optional(v string, given bool) []string {
+	if !given {
+		return nil
+	}
+	return []string{v}
+}
+
+func (x *conditions) global(key string) []string {
+	switch key {
+	case "aws:sourceip":
+		host, _, err := net.SplitHostPort(x.c.r.RemoteAddr)
+		return optional(host, err == nil)
+	case "aws:securetransport":
+		return []string{strconv.FormatBool(x.c.r.TLS != nil)}
+	case "aws:currenttime":
+		return []string{x.c.h.cfg.Now().UTC().Format(time.RFC3339)}
+	case "aws:epochtime":
+		return []string{strconv.FormatInt(x.c.h.cfg.Now().Unix(), 10)}
+	case "aws:requestedregion":
+		return []string{x.c.h.cfg.Region}
+	case "aws:resourceaccount":
+		return optional(x.owner, x.owner != "")
+	case "aws:principaltype":
+		return []string{x.principalType()}
+	}
+	if x.who.Account == "" {
+		return nil
+	}
+	switch key {
+	case "aws:username":
+		return optional(x.who.Name, x.who.Name != "")
+	case "aws:userid":
+		return []string{x.who.ID}
+	case "aws:principalaccount":
+		return []string{x.who.Account}
+	case "aws:principalarn":
+		return x.who.ARNs[len(x.who.ARNs)-1:] // of a session, the role's
+	}
+	return nil
+}
+
+func (x *conditions) principalType() string {
+	switch {
+	case x.who.Account == "":
+		return "Anonymous"
+	case x.who.Root:
+		return "Account"
+	case x.who.Name != "":
+		return "User"
+	}
+	return "AssumedRole"
+}
+
+func (x *conditions) ofS3(key string) []string {
+	switch key {
+	case "s3:authtype":
+		if x.who.Account == "" {
+			return nil
+		}
+		if x.c.auth.Identity.Presigned {
+			return []string{"REST-QUERY-STRING"}
+		}
+		return []string{"REST-HEADER"}
+	case "s3:signatureversion":
+		return optional("AWS4-HMAC-SHA256", x.who.Account != "")
+	case "s3:signatureage":
+		t, err := time.Parse("20060102T150405Z", x.c.query.get("X-Amz-Date"))
+		return optional(strconv.FormatInt(x.c.h.cfg.Now().Sub(t).Milliseconds(), 10), err == nil && x.c.auth.Identity.Presigned)
+	case "s3:versionid":
+		return optional(x.need.version, x.need.version != "")
+	case "s3:resourceaccount":
+		return optional(x.owner, x.owner != "")
+	case "s3:requestobjecttagkeys":
+		var keys []string
+		for k := range x.requestTags() {
+			keys = append(keys, k)
+		}
+		slices.Sort(keys)
+		return keys
+	}
+	if tag, ok := strings.CutPrefix(key, "s3:requestobjecttag/"); ok {
+		v, given := x.requestTags()[tag]
+		return optional(v, given)
+	}
+	if tag, ok := strings.CutPrefix(key, "s3:existingobjecttag/"); ok && x.need.key != "" {
+		v, given := x.objectTags()[tag]
+		return optional(v, given)
+	}
+	return nil
+}
+
+// requestTags are those of the header; a document of tags is not read yet.
+func (x *conditions) requestTags() map[string]string {
+	tags, err := headerTags(x.c.r.Header)
+	if err != nil {
+		return nil // the operation will refuse it
+	}
+	return tags
+}
+
+// objectTags are those that the object has now.
+func (x *conditions) objectTags() map[string]string {
+	if checkVersionID(x.need.version) != nil {
+		return nil
+	}
+	obj, err := x.c.h.cfg.Objects.Open(x.c.ctx, x.need.bucket, x.need.key, x.need.version)
+	if err != nil {
+		return nil
+	}
+	defer obj.Close()
+	v, _ := obj.Info()
+	return v.Tags
+}
+
+var _ policy.Context = (*conditions)(nil)
