@@ -6,7 +6,7 @@ FUZZTIME    ?= 5s
 
 .DEFAULT_GOAL := help
 .PHONY: help run build tools lint tidy test test-unit test-race test-clients test-rdma \
-	test-soak-short soak check fuzz bench docs clean
+	test-soak-short test-cluster soak soak-cluster check fuzz bench docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,13 @@ test-soak-short: ## a few rounds of kill -9 under load
 
 soak: build ## 100 rounds of kill -9 under load (ROUNDS=n)
 	$(GO) run ./scripts/soak --weft bin/weft --rounds $(or $(ROUNDS),100)
+	$(GO) run ./scripts/cluster --weft bin/weft --rounds $(or $(ROUNDS),46)
+
+test-cluster: ## gateways, nodes and etcd under faults, histories checked (short)
+	@scripts/test race-binary cluster
+
+soak-cluster: build ## the same for ROUNDS rounds (46: every fault twice)
+	$(GO) run ./scripts/cluster --weft bin/weft --rounds $(or $(ROUNDS),46)
 
 check: ## gofmt, vet, lint, a build without cgo, short fuzzing, then every suite
 	@scripts/check
