@@ -39,10 +39,11 @@ func untilServed(ctx context.Context, server, client []string) ([]byte, error) {
 	}()
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
-	for try := 1; ; try++ {
+	late := time.Now().Add(time.Minute)
+	for {
 		<-tick.C
 		raw, err := output(ctx, client[0], client[1:]...)
-		if err == nil || ctx.Err() != nil || try == 20 {
+		if err == nil || ctx.Err() != nil || time.Now().After(late) {
 			return raw, err
 		}
 	}
