@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/weftstore/weft/rdma"
+	"github.com/weftstore/weft/rdma/internal/rc"
 	"github.com/weftstore/weft/rdma/internal/tcp"
 	"github.com/weftstore/weft/rdma/internal/wire"
 )
@@ -72,9 +73,6 @@ func New(cfg Config) (*Transport, error) {
 	var errs []error
 	for _, name := range names {
 		maker := makers[name]
-		if maker == nil && t.kind == Auto {
-			continue
-		}
 		if maker == nil {
 			return nil, fmt.Errorf("transport %q: want %s, %s or %s", name, Auto, Verbs, TCP)
 		}
@@ -96,7 +94,8 @@ func New(cfg Config) (*Transport, error) {
 
 // makers of the wires.
 var makers = map[string]func(wire.Config) (wire.Network, error){
-	TCP: func(c wire.Config) (wire.Network, error) { return tcp.New(c) },
+	Verbs: rc.New,
+	TCP:   func(c wire.Config) (wire.Network, error) { return tcp.New(c) },
 }
 
 // newSession numbers a transport among all there are.
