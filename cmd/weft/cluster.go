@@ -90,7 +90,7 @@ func newClusterCheck() *cobra.Command {
 				fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", n.Name, n.Domain, strings.Join(n.Addresses, " "), strings.Join(n.Targets, " "))
 			}
 			t.Flush()
-			fmt.Fprintf(cmd.OutOrStdout(), "\n%s\n", summary(f))
+			fmt.Fprintf(cmd.OutOrStdout(), "\n%s\n%s\n", summary(f), f.Fabric.String())
 			return nil
 		},
 	}

@@ -1,9 +1,11 @@
 package cluster
 
 import (
+	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/weftstore/weft/cmd/weft/internal/settings"
@@ -34,6 +36,22 @@ type Fabric struct {
 
 func defaultFabric() Fabric {
 	return Fabric{Transport: "auto", Lanes: 2, Slots: 32, Staging: 64 << 20, KeepAlive: settings.Duration(5 * time.Second)}
+}
+
+// String is a line for people.
+func (f *Fabric) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "fabric %s, %d lanes of %d slots, %s staging memory", f.Transport, f.Lanes, f.Slots, f.Staging)
+	if f.HugePages {
+		b.WriteString(", huge pages")
+	}
+	if f.TLS {
+		b.WriteString(", TLS")
+	}
+	if len(f.Rails) > 0 {
+		fmt.Fprintf(&b, ", rails %v", f.Rails)
+	}
+	return b.String()
 }
 
 func (f *Fabric) check(p *problems) {
