@@ -29,5 +29,9 @@ func openFabric(f *cluster.File, log *slog.Logger) (transport, error) {
 
 // openTransport makes a transport of a kind: "auto", "verbs" or "tcp".
 func openTransport(kind string, o rdma.Options) (transport, error) {
-	return network.New(network.Config{Kind: kind, Options: o})
+	t, err := network.New(network.Config{Kind: kind, Options: o})
+	if err != nil {
+		return nil, err // and no transport that is a nil pointer
+	}
+	return t, nil
 }
