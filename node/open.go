@@ -27,6 +27,9 @@ func OpenExtent(dir, indexDir string, o OpenOptions) (Backend, extent.Identity, 
 	cfg := extent.Config{FS: fsys, Identity: sb.Identity, Events: logEvents(o, dir)}
 	if indexDir != "" {
 		cfg.IndexPath = indexPath(indexDir, sb.Target)
+		if sb.Epoch > 0 { // what was indexed before another owner had it is of no use
+			cfg.IndexPath = fmt.Sprintf("%s.%d", cfg.IndexPath, sb.Epoch)
+		}
 	}
 	if total, _, err := fsys.Usage(); err == nil {
 		cfg.ExtentSize, cfg.OwnFile = extentSizes(total)

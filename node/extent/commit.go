@@ -314,6 +314,11 @@ func (c *committer) write(w *run) {
 		return
 	}
 	t.syncs.Add(1)
+	if err := t.guard(); err != nil {
+		for _, r := range w.recs {
+			r.err = err
+		}
+	}
 }
 
 // leave ends what placeOne announced.

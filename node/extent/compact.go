@@ -247,6 +247,9 @@ func (t *Target) bury() (int64, error) {
 	slices.Sort(nums)
 	var total int64
 	for _, num := range nums {
+		if err := t.guard(); err != nil {
+			return total, err
+		}
 		t.files.drop(num)
 		if err := t.fs.Remove(extentName(num, false)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return total, fmt.Errorf("remove extent %d: %w", num, err)

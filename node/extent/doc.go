@@ -29,7 +29,8 @@
 //
 //	magic "weftsup\n"    a file of something else
 //	deployment, target   another target mounted in this place
-//	owner, epoch         another node took the target over: ErrFenced
+//	owner, epoch         another node took the target over: ErrFenced. From epoch 1 on
+//	                     the directory of extents is "extents.EPOCH" (TakeOver)
 //	CRC of [0, 504)      damage
 //
 // # Extent header

@@ -235,7 +235,7 @@ func (t *Target) fail(e *extent, err error) {
 	t.alloc.Lock()
 	first := !e.failed
 	e.failed = true
-	if first && e.h != nil {
+	if first && e.h != nil && t.guard() == nil {
 		t.mu.RLock()
 		durable := e.durable
 		t.mu.RUnlock()

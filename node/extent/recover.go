@@ -417,7 +417,7 @@ func (r *recovery) finish() error {
 			return err
 		}
 	}
-	if len(r.shared) == 0 {
+	if len(r.shared) == 0 || t.sb.Epoch > 0 { // an owner before may still write to them
 		return nil
 	}
 	e := t.extents[r.shared[len(r.shared)-1]]

@@ -24,6 +24,10 @@ type Config struct {
 	// Epoch that this process owns the target with; zero takes what is there. A
 	// higher one in the superblock fences us.
 	Epoch uint64
+	// Guard is asked after every sync, before success is told, and before an extent is
+	// removed: an error says that the right to write ended. It must be quick. Nil: it
+	// never ends.
+	Guard func() error
 	// ReadOnly changes nothing on disk, whatever recovery finds.
 	ReadOnly bool
 	// ExtentSize of shared extents, bytes; 1 GiB when 0.
@@ -163,9 +167,13 @@ func Open(cfg Config) (*Target, error) {
 	if cfg.Epoch != 0 && sb.Epoch > cfg.Epoch {
 		return nil, fmt.Errorf("open target: epoch %d, ours is %d: %w", sb.Epoch, cfg.Epoch, ErrFenced)
 	}
+	fsys, err := atEpoch(&cfg, sb.Epoch)
+	if err != nil {
+		return nil, fmt.Errorf("open target: %w", err)
+	}
 	t := &Target{
-		cfg: cfg, fs: cfg.FS, sb: sb,
-		files:   newHandles(cfg.FS, cfg.OpenFiles),
+		cfg: cfg, fs: fsys, sb: sb,
+		files:   newHandles(fsys, cfg.OpenFiles),
 		cache:   newCache(cfg.CacheBytes),
 		pending: make(map[ID]struct{}),
 	}

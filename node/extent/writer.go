@@ -274,6 +274,9 @@ func (w *Writer) commitOwn(r *record) error {
 		}
 		return err
 	}
+	if err := t.guard(); err != nil {
+		return err
+	}
 	t.mu.Lock()
 	t.insert(w.id, loc{
 		extent: w.num, own: true, rec: w.rec, data: w.data, length: w.length,
@@ -338,6 +341,9 @@ func (w *Writer) finish() {
 func (t *Target) unlinkOwn(nums []uint64) error {
 	if len(nums) == 0 {
 		return nil
+	}
+	if err := t.guard(); err != nil {
+		return err
 	}
 	var first error
 	for _, num := range nums {
