@@ -152,7 +152,7 @@ func (c *call) needs(r *rule) ([]need, error) {
 	if version != "" && r.version != "" {
 		first.action = "s3:" + r.version
 	}
-	list := append(make([]need, 0, 4), first)
+	list := append(c.ask.needs[:0], first)
 	also := func(action string) {
 		list = append(list, need{action: "s3:" + action, bucket: c.bucket, key: c.key, version: version})
 	}

@@ -117,7 +117,9 @@ func (c *call) allowed(who *Principal, n *need) (bool, error) {
 			return false, err
 		}
 	}
-	p := &policy.Policies{Identity: who.Policies, Session: who.Session, Owner: who.Account}
+	q := &c.ask
+	p := &q.policies
+	*p = policy.Policies{Identity: who.Policies, Session: who.Session, Owner: who.Account}
 	owner := who.Account
 	if state != nil {
 		owner = state.owner
@@ -132,10 +134,18 @@ func (c *call) allowed(who *Principal, n *need) (bool, error) {
 	if !who.Operator {
 		p.Owner = owner
 	}
-	return policy.Decide(&policy.Request{
-		Principal: &who.Principal, Action: n.action, Resource: n.arn(),
-		Context: &conditions{c: c, who: who, owner: owner, need: *n},
-	}, p), nil
+	q.conditions = conditions{c: c, who: who, owner: owner, need: *n}
+	q.request = policy.Request{Principal: &who.Principal, Action: n.action, Resource: n.arn(), Context: &q.conditions}
+	return policy.Decide(&q.request, p), nil
+}
+
+// question is what policies are asked; it is part of a call, so that a question costs
+// no allocation.
+type question struct {
+	needs      [1]need // most requests have one
+	conditions conditions
+	request    policy.Request
+	policies   policy.Policies
 }
 
 func (n *need) arn() string {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/weftstore/weft/internal/checksum"
 	"github.com/weftstore/weft/metadata"
+	"github.com/weftstore/weft/s3api/policy"
 	"github.com/weftstore/weft/s3api/sigv4"
 	"github.com/weftstore/weft/store"
 )
@@ -66,7 +67,7 @@ func (d *discard) Header() http.Header         { return d.h }
 func (d *discard) Write(p []byte) (int, error) { return len(p), nil }
 func (d *discard) WriteHeader(int)             {}
 
-func benchHandler(b *testing.B, auth Authenticator) *Handler {
+func benchHandler(b *testing.B, auth Authenticator, prepare ...func(*env) error) *Handler {
 	data := bytes.Repeat([]byte("x"), 4096)
 	o := &oneObject{data: data, v: &metadata.Version{Modified: time.Unix(1e9, 0), Size: 4096,
 		Headers: map[string]string{"Content-Type": "binary/octet-stream"},
@@ -74,6 +75,11 @@ func benchHandler(b *testing.B, auth Authenticator) *Handler {
 	e := newEnv(b, func(c *Config) { c.Auth, c.Objects = auth, o })
 	if _, err := e.db.CreateBucket(b.Context(), "bucket", ""); err != nil {
 		b.Fatal(err)
+	}
+	for _, f := range prepare {
+		if err := f(e); err != nil {
+			b.Fatal(err)
+		}
 	}
 	return e.h
 }
@@ -86,10 +92,39 @@ func benchAuth(region string) (*sigv4.Verifier, *sigv4.Signer) {
 	return v, &sigv4.Signer{Credentials: cred, Region: region}
 }
 
-// BenchmarkGet4K is this package's share of a GET of 4 KiB, signature included.
+// BenchmarkGet4K is this package's share of a GET of 4 KiB, signature included: for the
+// root keys, and for a user with policies in a bucket with one.
 func BenchmarkGet4K(b *testing.B) {
-	v, signer := benchAuth("us-east-1")
-	h := benchHandler(b, v)
+	b.Run("root", func(b *testing.B) {
+		v, signer := benchAuth("us-east-1")
+		benchGet(b, benchHandler(b, v), signer)
+	})
+	b.Run("policies", func(b *testing.B) {
+		v, signer := benchAuth("us-east-1")
+		who := &Principal{Name: "user", ID: "AIDA", Principal: policy.Principal{Account: "111111111111", ARNs: []string{"arn:aws:iam::111111111111:user/user"}}}
+		for _, text := range []string{
+			`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:PutObject","s3:GetObject"],"Resource":"arn:aws:s3:::home/${aws:username}/*"}]}`,
+			`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:GetObject","s3:ListBucket"],"Resource":["arn:aws:s3:::bucket","arn:aws:s3:::bucket/*"]}]}`,
+		} {
+			d, err := policy.Parse([]byte(text), policy.Identity, "")
+			if err != nil {
+				b.Fatal(err)
+			}
+			who.Policies = append(who.Policies, d)
+		}
+		v.Lookup = func(context.Context, string, string) (sigv4.Key, error) {
+			return sigv4.Key{Secret: signer.Credentials.SecretKey, Owner: who}, nil
+		}
+		h := benchHandler(b, v, func(e *env) error {
+			return e.db.SetBucketConfig(b.Context(), "bucket", configPolicy, `{"Version":"2012-10-17","Statement":[
+				{"Effect":"Deny","Principal":"*","Action":"s3:*","Resource":"arn:aws:s3:::bucket/*","Condition":{"NotIpAddress":{"aws:SourceIp":"192.0.2.0/24"}}},
+				{"Effect":"Allow","Principal":{"AWS":"111111111111"},"Action":["s3:GetObject","s3:PutObject"],"Resource":"arn:aws:s3:::bucket/*"}]}`)
+		})
+		benchGet(b, h, signer)
+	})
+}
+
+func benchGet(b *testing.B, h *Handler, signer *sigv4.Signer) {
 	r := httptest.NewRequest("GET", "http://localhost/bucket/key", nil)
 	if err := signer.SignHeader(r, sigv4.EmptySHA256, time.Now()); err != nil {
 		b.Fatal(err)

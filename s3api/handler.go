@@ -57,6 +57,7 @@ type call struct {
 	body  *sigv4.Body
 	state *bucketState // of the bucket, from authorize on; nil without one and in CreateBucket
 	wire  progressReader
+	ask   question // memory of authorize
 
 	// vals backs the one-element header values, so that they cost no allocation.
 	vals  [24]string

@@ -43,6 +43,7 @@ may write there may administer, and nobody else.`,
 		statusCommand(&f), usageCommand(&f), scrubCommand(&f), repairCommand(&f), checkCommand(&f),
 		snapshotCommand(&f), newRebuildCommand(&f), newMetadataCommand(&f),
 		newTargetsCommand(&f, "target", "node3:/mnt/ost0"), newTargetsCommand(&f, "node", "node3"))
+	cmd.AddCommand(newIdentityCommands(&f)...)
 	return cmd
 }
 
@@ -165,8 +166,11 @@ func snapshotCommand(f *adminFlags) *cobra.Command {
 
 // call runs one operation in the server, with progress on a terminal.
 func (f *adminFlags) call(cmd *cobra.Command, op string, result any) error {
+	return f.callWith(cmd, op, adminsock.Args{Rate: int64(f.rate), Deep: f.deep}, result)
+}
+
+func (f *adminFlags) callWith(cmd *cobra.Command, op string, args adminsock.Args, result any) error {
 	c := adminsock.Client{Socket: filepath.Join(f.state, adminsock.SocketFile)}
-	args := adminsock.Args{Rate: int64(f.rate), Deep: f.deep}
 	return c.Do(cmd.Context(), op, args, newProgress(cmd.ErrOrStderr()), result)
 }
 

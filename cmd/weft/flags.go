@@ -28,6 +28,7 @@ func addGatewayFlags(cmd *cobra.Command, cfg *gateway.Config) {
 	f.StringVar(&cfg.Region, "region", cfg.Region, "region that clients sign for")
 	f.StringVar(&cfg.TLSCert, "tls-cert", "", "certificate chain (PEM); with --tls-key serves https")
 	f.StringVar(&cfg.TLSKey, "tls-key", "", "private key (PEM)")
+	f.StringVar(&cfg.Keyring, "keyring", "", "file that seals the secrets of access keys (default keyring in the state directory)")
 	addMetricsFlag(cmd, &cfg.Metrics)
 }
 

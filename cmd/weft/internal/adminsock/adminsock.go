@@ -28,7 +28,25 @@ type Args struct {
 	Rate int64  `json:"rate,omitempty"` // bytes per second, 0 is no limit
 	Deep bool   `json:"deep,omitempty"`
 	Name string `json:"name,omitempty"` // of a target or a node
+
+	Identity *Identity `json:"identity,omitempty"`
 }
+
+// Identity are the arguments of the operation "identity".
+type Identity struct {
+	Op       string    `json:"op"`                 // "user create"
+	Account  string    `json:"account,omitempty"`  // id or name; "" is the root account
+	User     string    `json:"user,omitempty"`     // name
+	Group    string    `json:"group,omitempty"`    // name
+	Name     string    `json:"name,omitempty"`     // of an account or a policy; what a key is for
+	Key      string    `json:"key,omitempty"`      // access key
+	Document string    `json:"document,omitempty"` // policy
+	Expires  time.Time `json:"expires,omitzero"`
+	On       bool      `json:"on,omitempty"` // member, attached, disabled
+}
+
+// maxArgs bounds them, encoded.
+const maxArgs = 64 << 10
 
 // line is one line of an answer; exactly one field is set.
 type line struct {
@@ -90,7 +108,7 @@ func handler(ops map[string]Op) http.Handler {
 			return
 		}
 		var args Args
-		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 4096)).Decode(&args); err != nil {
+		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxArgs)).Decode(&args); err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}

@@ -50,6 +50,7 @@ func (g *Gateway) adminOps() map[string]adminsock.Op {
 			return g.store.Check(ctx, store.CheckOptions{Deep: a.Deep}, r)
 		},
 		"drain": g.drain, "undrain": g.undrain, "remove": g.remove,
+		"identity": g.identity,
 		"snapshot": func(ctx context.Context, _ adminsock.Args, _ store.Report) (any, error) {
 			return struct{}{}, g.store.Snapshot(ctx)
 		},

@@ -19,6 +19,10 @@ type Config struct {
 	TLSCert string         `toml:"tls-cert"`
 	TLSKey  string         `toml:"tls-key"`
 
+	// Keyring is the file that seals the secrets of access keys; "" is the one in the
+	// state directory, generated at first start.
+	Keyring string `toml:"keyring"`
+
 	// Metrics is the address to serve /metrics on; "" is nowhere.
 	Metrics string `toml:"metrics"`
 

@@ -13,5 +13,6 @@
 //
 //	metadata.db    bbolt file of package metadata/boltkv
 //	credentials    root keys in the AWS credentials format
+//	keyring        seals the secrets of access keys (package identity)
 //	admin.sock     socket of package adminsock
 package gateway

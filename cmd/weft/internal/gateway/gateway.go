@@ -15,6 +15,7 @@ import (
 	"github.com/weftstore/weft/cmd/weft/internal/metrics"
 	"github.com/weftstore/weft/cmd/weft/internal/statedir"
 	"github.com/weftstore/weft/erasure"
+	"github.com/weftstore/weft/identity"
 	"github.com/weftstore/weft/metadata"
 	"github.com/weftstore/weft/rdma"
 	"github.com/weftstore/weft/s3api"
@@ -61,7 +62,9 @@ type Gateway struct {
 	log   *slog.Logger
 	creds credentials
 
-	operator *s3api.Principal // whose the root keys are
+	operator  *s3api.Principal // whose the root keys are
+	registry  *identity.Registry
+	directory *identity.Directory
 
 	nodes    *nodes
 	pools    []*rdma.Pool
@@ -98,6 +101,9 @@ func (g *Gateway) Close() error {
 
 func (g *Gateway) openNodes(ctx context.Context) (err error) {
 	if g.creds, err = loadCredentials(g.cfg); err != nil {
+		return err
+	}
+	if err := g.openIdentity(); err != nil {
 		return err
 	}
 	p := &g.parts

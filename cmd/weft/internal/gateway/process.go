@@ -81,7 +81,7 @@ func Start(ctx context.Context, cfg ProcessConfig) (_ *Process, err error) {
 		return nil, err
 	}
 	if p.member != nil {
-		if err = shareCredentials(&cfg); err != nil {
+		if err = errors.Join(shareCredentials(&cfg), shareKeyring(&cfg)); err != nil {
 			return nil, err
 		}
 	}

@@ -43,11 +43,12 @@ func (g *Gateway) access(next func(s3api.Access)) func(s3api.Access) {
 	return next
 }
 
-func (g *Gateway) lookup(_ context.Context, accessKey, token string) (sigv4.Key, error) {
-	switch {
-	case accessKey != g.creds.access:
-		return sigv4.Key{}, sigv4.ErrInvalidAccessKeyID
-	case token != "":
+// lookup finds the root keys, which are not in the metadata, and all others.
+func (g *Gateway) lookup(ctx context.Context, accessKey, token string) (sigv4.Key, error) {
+	if accessKey != g.creds.access {
+		return g.directory.Lookup(ctx, accessKey, token)
+	}
+	if token != "" {
 		return sigv4.Key{}, sigv4.ErrInvalidToken
 	}
 	return sigv4.Key{Secret: g.creds.secret, Owner: g.operator}, nil

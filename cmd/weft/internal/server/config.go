@@ -55,6 +55,7 @@ func (c *Config) Load(path string, keep func(name string) bool) error {
 		{"region", func() { file.Region = c.Region }},
 		{"tls-cert", func() { file.TLSCert = c.TLSCert }},
 		{"tls-key", func() { file.TLSKey = c.TLSKey }},
+		{"keyring", func() { file.Keyring = c.Keyring }},
 		{"metrics", func() { file.Metrics = c.Metrics }},
 	} {
 		if keep(s.name) {
