@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/weftstore/weft/cmd/weft/internal/adminsock"
 	"github.com/weftstore/weft/cmd/weft/internal/gateway"
+	"github.com/weftstore/weft/identity"
 	"github.com/weftstore/weft/metadata/etcdkv/etcdtest"
 	"github.com/weftstore/weft/store"
 )
@@ -39,6 +41,10 @@ func sharedRig(t *testing.T, nodes, each int, layout string) *rig {
 	etcd := etcdtest.Start(t, "http")
 	r := newRig(t, nodes, each, layout)
 	r.file.Metadata = "etcd://" + etcd.Addr
+	r.file.SecretFile = filepath.Join(r.dir, "secret")
+	if err := os.WriteFile(r.file.SecretFile, bytes.Repeat([]byte("s"), 64), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	return r
 }
 
@@ -121,6 +127,41 @@ func eventually(t *testing.T, what string, ok func() bool) {
 		if time.Now().After(end) {
 			t.Fatal("waited a minute for: ", what)
 		}
+	}
+}
+
+// A key that is made at one gateway is known to another, and unknown there at most
+// identity.Age after it was deleted at the first.
+func TestGatewaysShareKeys(t *testing.T) {
+	r := sharedRig(t, 2, 1, "replica:2")
+	r.all()
+	a, b := r.gateway("a"), r.gateway("b")
+	do := func(g *shared, op adminsock.Identity, result any) {
+		t.Helper()
+		c := adminsock.Client{Socket: filepath.Join(g.state, adminsock.SocketFile)}
+		if err := c.Do(t.Context(), "identity", adminsock.Args{Identity: &op}, nil, result); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var none struct{}
+	var key gateway.NewKey
+	do(a, adminsock.Identity{Op: "account create", Name: "physics"}, &none)
+	do(a, adminsock.Identity{Op: "key create", Account: "physics"}, &key)
+	cl, err := minio.New(b.Addr(), &minio.Options{Creds: miniocreds.NewStaticV4(key.ID, key.Secret, ""), Region: "us-east-1", MaxRetries: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cl.MakeBucket(t.Context(), bucket, minio.MakeBucketOptions{}); err != nil {
+		t.Fatal("at another gateway:", err)
+	}
+	deleted := time.Now()
+	do(a, adminsock.Identity{Op: "key delete", Key: key.ID}, &none)
+	eventually(t, "the end of a deleted key", func() bool {
+		_, err := cl.ListBuckets(t.Context())
+		return minio.ToErrorResponse(err).Code == "InvalidAccessKeyId"
+	})
+	if late := time.Since(deleted); late > identity.Age+5*time.Second {
+		t.Errorf("the deleted key worked for %s", late)
 	}
 }
 
