@@ -120,7 +120,7 @@ func (l *lab) stop() {
 
 // serve runs the answering end of memory to memory.
 func (l *lab) serve(ctx context.Context, transport, port string) error {
-	err := l.background(nil, "fabric", "serve", "--secret-file", l.secret(), "--transport", transport, "--listen", l.far+":"+port)
+	err := l.background(nil, "fabric", "serve", "--secret-file", l.secret(), "--transport", transport, "--listen", l.far+":"+port, "--spin", "1ms")
 	if err != nil {
 		return err
 	}
@@ -196,7 +196,7 @@ func benchRate(raw []byte) (float64, error) {
 // ping is the median round trip of 64 bytes.
 func (l *lab) ping(ctx context.Context) (float64, []byte, error) {
 	raw, err := output(ctx, l.weft, "fabric", "ping", l.far+":"+verbsPort, "--secret-file", l.secret(), "--transport", "verbs",
-		"--size", "64", "--count", strconv.Itoa(l.pings), "--json")
+		"--spin", "1ms", "--size", "64", "--count", strconv.Itoa(l.pings), "--json")
 	if err != nil {
 		return 0, raw, err
 	}

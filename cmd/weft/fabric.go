@@ -52,6 +52,7 @@ type endFlags struct {
 	transport  string
 	tls        bool
 	huge       bool
+	spin       time.Duration
 	asJSON     bool
 }
 
@@ -62,6 +63,7 @@ func (f *endFlags) add(cmd *cobra.Command) {
 	fs.StringVar(&f.transport, "transport", "auto", "auto, verbs or tcp")
 	fs.BoolVar(&f.tls, "tls", false, "encrypt what goes over TCP; both ends must")
 	fs.BoolVar(&f.huge, "huge-pages", false, "take registered memory from huge pages")
+	fs.DurationVar(&f.spin, "spin", 0, "how long to poll for an answer before sleeping (verbs), at most 1ms; 0 is the usual 20us")
 	fs.BoolVar(&f.asJSON, "json", false, "print the result as JSON")
 }
 
@@ -102,6 +104,9 @@ func (f *endFlags) options(cmd *cobra.Command) (kind string, o rdma.Options, fil
 	}
 	if set("huge-pages") {
 		o.HugePages = f.huge
+	}
+	if set("spin") {
+		o.SpinFor = f.spin
 	}
 	return kind, o, file, nil
 }

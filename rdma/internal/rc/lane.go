@@ -57,6 +57,7 @@ type lane struct {
 	poll poller
 
 	once  sync.Once
+	why   sync.Mutex
 	cause error
 	down  chan struct{} // closed when the lane begins to break
 	done  chan struct{} // closed when it is broken
@@ -206,8 +207,13 @@ func (l *lane) Break(cause error) {
 }
 
 func (l *lane) fail(cause error) {
-	l.once.Do(func() {
+	l.why.Lock()
+	// That work was flushed tells that the queue pair failed, not why.
+	if l.cause == nil || (errors.Is(l.cause, verbs.Flushed) && !errors.Is(cause, verbs.Flushed)) {
 		l.cause = cause
+	}
+	l.why.Unlock()
+	l.once.Do(func() {
 		close(l.down)
 		go l.finish()
 	})
@@ -254,10 +260,13 @@ func (l *lane) finish() {
 
 // broken is why the lane is, once it began to.
 func (l *lane) broken() error {
-	if errors.Is(l.cause, rdma.ErrPeer) {
-		return l.cause
+	l.why.Lock()
+	cause := l.cause
+	l.why.Unlock()
+	if errors.Is(cause, rdma.ErrPeer) {
+		return cause
 	}
-	return fmt.Errorf("%w: lane to %s: %w", rdma.ErrPeer, l.info.Peer, l.cause)
+	return fmt.Errorf("%w: lane to %s: %w", rdma.ErrPeer, l.info.Peer, cause)
 }
 
 // received handles a message and says whether its buffer is to be posted again.

@@ -153,30 +153,32 @@ func (s *sender) transfer(wr verbs.SendWR, o *op) error {
 
 // completed takes the completion of work request number id and of all before it.
 func (s *sender) completed(id uint64, status verbs.Status) {
+	if status != verbs.Success {
+		s.l.fail(status)
+	}
 	s.mu.Lock()
 	for s.done <= id && s.done < s.posted {
 		r := &s.ring[s.done%uint64(len(s.ring))]
 		s.returnLocked(*r)
 		if r.op != nil {
-			r.op.done <- transferError(status)
+			r.op.done <- s.l.transferError(status)
 		}
 		*r = request{}
 		s.done++
 	}
 	s.drainLocked()
 	s.mu.Unlock()
-	if status != verbs.Success {
-		s.l.fail(fmt.Errorf("%w: %w", rdma.ErrPeer, status))
-	}
 }
 
 // transferError is what a status means for a READ or WRITE.
-func transferError(status verbs.Status) error {
+func (l *lane) transferError(status verbs.Status) error {
 	switch status {
 	case verbs.Success:
 		return nil
 	case verbs.RemoteAccess, verbs.RemoteInvalid:
 		return fmt.Errorf("%w: %w", rdma.ErrRemote, status)
+	case verbs.Flushed:
+		return l.broken()
 	}
 	return fmt.Errorf("%w: %w", rdma.ErrPeer, status)
 }

@@ -26,8 +26,9 @@ type Options struct {
 	AckTimeout uint8
 }
 
-// DefaultOptions are an acknowledgement timeout of 67 ms.
-func DefaultOptions() Options { return Options{AckTimeout: 14} }
+// DefaultOptions are an acknowledgement timeout of 268 ms: with seven retries a peer is given up after some 2 s, and
+// one that is only slow to answer is not sent everything again.
+func DefaultOptions() Options { return Options{AckTimeout: 16} }
 
 // Params of a connection.
 type Params struct {

@@ -39,7 +39,7 @@ func TestParse(t *testing.T) {
 	if n, ok := f.Node("big"); !ok || n.Domain != "rack2" || n.Addresses[0] != "[fd00::1]:7400" {
 		t.Errorf("big: %+v, %v", n, ok)
 	}
-	want2 := Fabric{Transport: "auto", Lanes: 2, Slots: 32, Staging: 64 << 20, KeepAlive: settings.Duration(5 * time.Second)}
+	want2 := Fabric{Transport: "auto", Lanes: 2, Slots: 32, Staging: 64 << 20, KeepAlive: settings.Duration(5 * time.Second), Spin: settings.Duration(20 * time.Microsecond)}
 	if !reflect.DeepEqual(f.Fabric, want2) || f.Layout.K != 4 {
 		t.Errorf("%+v", f)
 	}

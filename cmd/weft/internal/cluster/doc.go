@@ -15,6 +15,7 @@
 //	staging = "64MiB"            registered memory of a node for transfers under way
 //	huge-pages = false           take registered memory from huge pages
 //	keep-alive = "5s"            silence before a sign of life; given up after three
+//	spin = "20us"                polling for an answer before sleeping (verbs); 0s never
 //
 //	[[node]]
 //	name = "node[1-6]"           host[01-16] stands for sixteen nodes

@@ -20,6 +20,7 @@ const (
 	maxStaging   = 64 << 30
 	minKeepAlive = 100 * time.Millisecond
 	maxKeepAlive = time.Minute
+	maxSpin      = time.Millisecond
 )
 
 // Fabric has the settings of the transport.
@@ -32,10 +33,14 @@ type Fabric struct {
 	Staging   settings.Bytes    `toml:"staging" json:"staging"`
 	HugePages bool              `toml:"huge-pages" json:"huge_pages"`
 	KeepAlive settings.Duration `toml:"keep-alive" json:"keep_alive_ns"`
+	Spin      settings.Duration `toml:"spin" json:"spin_ns"`
 }
 
 func defaultFabric() Fabric {
-	return Fabric{Transport: "auto", Lanes: 2, Slots: 32, Staging: 64 << 20, KeepAlive: settings.Duration(5 * time.Second)}
+	return Fabric{
+		Transport: "auto", Lanes: 2, Slots: 32, Staging: 64 << 20,
+		KeepAlive: settings.Duration(5 * time.Second), Spin: settings.Duration(20 * time.Microsecond),
+	}
 }
 
 // String is a line for people.
@@ -71,6 +76,9 @@ func (f *Fabric) check(p *problems) {
 	}
 	if k := time.Duration(f.KeepAlive); k < minKeepAlive || k > maxKeepAlive {
 		p.add("fabric.keep-alive %s: want %s to %s", k, minKeepAlive, maxKeepAlive)
+	}
+	if f.Spin < 0 || time.Duration(f.Spin) > maxSpin {
+		p.add("fabric.spin %s: want 0 (never) to %s", time.Duration(f.Spin), maxSpin)
 	}
 	if len(f.Rails) > maxAddresses {
 		p.add("fabric.rails: more than %d", maxAddresses)
@@ -119,8 +127,12 @@ func (f *Fabric) checkRails(n *Node, p *problems) {
 
 // Options are the settings as package rdma takes them.
 func (f *Fabric) Options(secret []byte, log *slog.Logger) rdma.Options {
+	spin := time.Duration(f.Spin)
+	if spin == 0 {
+		spin = -1
+	}
 	return rdma.Options{
-		Secret: secret, Lanes: f.Lanes, Slots: f.Slots, Staging: int(f.Staging), KeepAlive: time.Duration(f.KeepAlive),
+		SpinFor: spin, Secret: secret, Lanes: f.Lanes, Slots: f.Slots, Staging: int(f.Staging), KeepAlive: time.Duration(f.KeepAlive),
 		TLS: f.TLS, HugePages: f.HugePages, Logger: log,
 	}
 }
