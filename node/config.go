@@ -72,6 +72,10 @@ type OpenOptions struct {
 	Logger *slog.Logger
 	// Expect is the identity that the target must have; zero parts are not checked.
 	Expect extent.Identity
+	// Epoch with which the target is owned, and what is asked whether it still is; zero
+	// for a target that nobody takes over.
+	Epoch uint64
+	Guard func() error
 }
 
 // Chunks is the data path of an opened target. Implementations are safe for

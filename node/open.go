@@ -24,7 +24,7 @@ func OpenExtent(dir, indexDir string, o OpenOptions) (Backend, extent.Identity, 
 		(o.Expect.Deployment != [16]byte{} && o.Expect.Deployment != sb.Deployment) {
 		return nil, sb.Identity, fmt.Errorf("open target in %s: %w: it is %s", dir, errForeign, sb.Identity)
 	}
-	cfg := extent.Config{FS: fsys, Identity: sb.Identity, Events: logEvents(o, dir)}
+	cfg := extent.Config{FS: fsys, Identity: sb.Identity, Epoch: o.Epoch, Guard: o.Guard, Events: logEvents(o, dir)}
 	if indexDir != "" {
 		cfg.IndexPath = indexPath(indexDir, sb.Target)
 		if sb.Epoch > 0 { // what was indexed before another owner had it is of no use

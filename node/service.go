@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"slices"
 	"sync"
@@ -44,6 +45,9 @@ type AddOptions struct {
 	// WasMount: the directory was a mount point when it was formatted. It is not
 	// served while it is none, as then the disk beneath it is missing.
 	WasMount bool
+	// Epoch and Guard are those of a target that is held by a lease, see extent.Config.
+	Epoch uint64
+	Guard func() error
 }
 
 // FormatOptions guard Format.
@@ -135,12 +139,40 @@ func (s *Service) Add(ctx context.Context, dir string, o AddOptions) (TargetUUID
 		return TargetUUID{}, fmt.Errorf("add %s: %w", dir, err)
 	}
 	first := make(chan struct{})
-	s.loops.Go(func() { t.watch(s.ctx, first) })
+	s.loops.Go(func() { t.watch(t.ctx, first) })
 	select {
 	case <-first:
 	case <-ctx.Done():
 	}
 	return t.uuid, nil
+}
+
+// Remove serves a target no longer and closes it, unless it hangs: it is closed when it
+// answers. Requests for it are answered with ErrUnknownTarget from then on.
+func (s *Service) Remove(id TargetUUID) error {
+	s.mu.Lock()
+	old := s.targets.Load()
+	t := old.byID[id]
+	if t != nil {
+		next := &registry{byID: maps.Clone(old.byID), order: slices.DeleteFunc(slices.Clone(old.order), func(o *target) bool { return o == t })}
+		delete(next.byID, id)
+		s.targets.Store(next)
+	}
+	s.mu.Unlock()
+	if t == nil {
+		return fmt.Errorf("remove: %w: %s", ErrUnknownTarget, id)
+	}
+	t.stop()
+	done := make(chan error, 1)
+	go func() { done <- t.close(s.writers) }()
+	timeout := time.NewTimer(s.cfg.CloseTimeout)
+	defer timeout.Stop()
+	select {
+	case err := <-done:
+		return err
+	case <-timeout.C:
+		return fmt.Errorf("remove %s: it hangs: %w", t.dir, extent.ErrOffline)
+	}
 }
 
 func (s *Service) register(t *target) error {

@@ -32,9 +32,11 @@ type target struct {
 	uuid TargetUUID
 
 	cur     atomic.Pointer[session]
-	stalled atomic.Bool   // a check takes too long
-	kick    chan struct{} // asks for a check now
-	busy    sync.Mutex    // held by whoever opens, checks or closes
+	stalled atomic.Bool     // a check takes too long
+	kick    chan struct{}   // asks for a check now
+	ctx     context.Context // ends with the service, or when the target is removed
+	stop    context.CancelFunc
+	busy    sync.Mutex // held by whoever opens, checks or closes
 
 	health     health     // what was found when
 	compacting sync.Mutex // held by who compacts
@@ -56,6 +58,7 @@ type session struct {
 
 func newTarget(s *Service, dir string, o AddOptions) *target {
 	t := &target{svc: s, dir: dir, opts: o, uuid: o.Expect, kick: make(chan struct{}, 1)}
+	t.ctx, t.stop = context.WithCancel(s.ctx)
 	t.health.set(Offline, "not opened yet", s.cfg.Now())
 	return t
 }

@@ -131,7 +131,7 @@ func (t *target) open() (Backend, *verdict) {
 		return nil, bad
 	}
 	expect := extent.Identity{Deployment: t.opts.Deployment, Target: t.uuid}
-	b, id, err := t.svc.cfg.Open(t.dir, OpenOptions{Logger: t.svc.cfg.Logger, Expect: expect})
+	b, id, err := t.svc.cfg.Open(t.dir, OpenOptions{Logger: t.svc.cfg.Logger, Expect: expect, Epoch: t.opts.Epoch, Guard: t.opts.Guard})
 	if err != nil {
 		return nil, t.judge(err)
 	}

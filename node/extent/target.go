@@ -298,6 +298,7 @@ func (t *Target) Close() error {
 	if t.closed.Swap(true) {
 		return nil
 	}
+	_ = t.guard() // what is not ours any more is left alone
 	t.setDown(errClosed)
 	t.queue.close()
 	t.loops.Wait()

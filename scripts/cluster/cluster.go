@@ -41,7 +41,7 @@ func newCluster(o options, dir string) (*cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.addNodes(); err != nil {
+	if err := c.addNodes(members); err != nil {
 		return nil, err
 	}
 	return c, c.addGateways(members)
@@ -73,7 +73,7 @@ func (c *cluster) addEtcd() (clients []string, err error) {
 
 func (c *cluster) file() string { return filepath.Join(c.dir, "cluster.toml") }
 
-func (c *cluster) addNodes() error {
+func (c *cluster) addNodes(etcd []string) error {
 	targets := filepath.Join(c.dir, "targets")
 	if c.o.targets != "" {
 		targets = c.o.targets
@@ -100,12 +100,16 @@ func (c *cluster) addNodes() error {
 		return err
 	}
 	text = bytes.Replace(text, []byte(`transport = "auto"`), []byte(`transport = "tcp"`), 1)
+	text = bytes.Replace(text, []byte("[fabric]"), []byte("metadata = \""+"etcd://"+strings.Join(etcd, ",")+"/test\"\n\n[fabric]"), 1)
+	if c.o.takeover {
+		text = bytes.ReplaceAll(text, []byte("\ntargets = ["), []byte("\ntakeover = [\"*\"]\ntargets = ["))
+	}
 	if err := os.WriteFile(c.file(), text, 0o600); err != nil {
 		return err
 	}
 	for i, addr := range addrs {
 		c.nodes = append(c.nodes, c.add(fmt.Sprint("n", i), dials(addr), nil, c.o.weft, "node", "--cluster", c.file(),
-			"--name", fmt.Sprint("n", i), "--state", filepath.Join(c.dir, fmt.Sprint("node", i))))
+			"--name", fmt.Sprint("n", i), "--state", filepath.Join(c.dir, fmt.Sprint("node", i)), "--lease", c.o.lease.String()))
 	}
 	return nil
 }

@@ -25,6 +25,8 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -40,6 +42,8 @@ type options struct {
 	lease    time.Duration
 	seed     uint64
 	plant    bool
+	takeover bool
+	only     string
 }
 
 func main() {
@@ -54,6 +58,8 @@ func main() {
 	flag.DurationVar(&o.length, "length", 8*time.Second, "length of a round")
 	flag.DurationVar(&o.lease, "lease", 3*time.Second, "lease of a gateway in etcd")
 	flag.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "of the load and of the order of the faults")
+	flag.StringVar(&o.only, "only", "", "only faults whose name begins so, such as \"freeze n\"")
+	flag.BoolVar(&o.takeover, "takeover", false, "nodes take over the targets of others")
 	flag.BoolVar(&o.plant, "plant", false, "plant stale reads, and demand that they are found")
 	flag.Parse()
 	log.SetFlags(log.Ltime)
@@ -113,7 +119,10 @@ func rounds(ctx context.Context, o options, c *cluster) error {
 	var order []fault
 	for i := range o.rounds {
 		if len(order) == 0 {
-			order = c.faults()
+			order = slices.DeleteFunc(c.faults(), func(f fault) bool { return !strings.HasPrefix(f.name, o.only) })
+			if len(order) == 0 {
+				return fmt.Errorf("no fault begins with %q", o.only)
+			}
 			rng.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
 		}
 		f := order[0]

@@ -4,6 +4,7 @@ import (
 	"net"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -39,6 +40,7 @@ func (d *document) check(p *problems) *File {
 		p.add("no [[node]]: name at least one storage node")
 	}
 	f.checkNodes(p)
+	f.checkTakeover(p)
 	f.checkLayout(d.Layout, p)
 	return f
 }
@@ -63,7 +65,7 @@ func (d *nodeDocument) expand(f *File, p *problems) {
 	}
 	nodes := make([]Node, len(names))
 	for i, name := range names {
-		nodes[i] = Node{Name: name, Domain: d.Domain, Targets: d.Targets}
+		nodes[i] = Node{Name: name, Domain: d.Domain, Targets: d.Targets, Takeover: d.Takeover}
 		if d.Domain == "" {
 			nodes[i].Domain = name
 		}
@@ -135,6 +137,44 @@ func (f *File) checkNodes(p *problems) {
 	}
 	if n := f.Targets(); n > maxTargets {
 		p.add("%d targets: at most %d are possible", n, maxTargets)
+	}
+}
+
+// checkTakeover resolves "*" and looks for names that no node has, and for directories
+// that the other node has itself.
+func (f *File) checkTakeover(p *problems) {
+	for i := range f.Nodes {
+		n := &f.Nodes[i]
+		if len(n.Takeover) > 0 && f.Metadata == "" {
+			p.add("node %q: takeover needs metadata in etcd", n.Name)
+		}
+		var names []string
+		for _, name := range n.Takeover {
+			list, err := expand(name)
+			if name == "*" {
+				list, err = nil, nil
+				for j := range f.Nodes {
+					list = append(list, f.Nodes[j].Name)
+				}
+			}
+			if err != nil {
+				p.add("node %q: takeover %q: %w", n.Name, name, err)
+			}
+			names = append(names, list...)
+		}
+		n.Takeover = slices.DeleteFunc(names, func(name string) bool { return name == n.Name })
+		for _, name := range n.Takeover {
+			other, ok := f.Node(name)
+			if !ok {
+				p.add("node %q: takeover by %q: there is no such node", n.Name, name)
+				continue
+			}
+			for _, dir := range n.Targets {
+				if slices.Contains(other.Targets, dir) {
+					p.add("node %q: %q cannot take over %q, as it has a target of its own there", n.Name, name, dir)
+				}
+			}
+		}
 	}
 }
 

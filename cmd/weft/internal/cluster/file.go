@@ -45,6 +45,9 @@ type Node struct {
 	Addresses []string // HOST:PORT, one for each rail
 	Domain    string
 	Targets   []string
+	// Takeover are the nodes that see the targets at the same paths and take them over
+	// when this one is gone.
+	Takeover []string
 }
 
 // Node finds a node by its name.
@@ -81,6 +84,8 @@ type nodeDocument struct {
 	Address []string `toml:"address"`
 	Domain  string   `toml:"domain"`
 	Targets []string `toml:"targets"`
+	// Takeover names nodes, or "*" for all.
+	Takeover []string `toml:"takeover"`
 }
 
 // Load reads and checks a file. The error lists every problem.

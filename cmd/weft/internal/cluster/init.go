@@ -74,6 +74,8 @@ lanes = 2
 # nodes. address: one for each rail, HOST or HOST:PORT; by default the name and port
 # 7400. domain: what fails as a whole, such as a rack; by default the node itself.
 # targets: directories, each a disk or a place on a parallel file system.
+# takeover: nodes that see the same directories on a parallel file system, or "*"; they
+# take the targets over when the node is gone. Needs metadata in etcd.
 {{range .Nodes}}
 [[node]]
 name = {{printf "%q" .Name}}

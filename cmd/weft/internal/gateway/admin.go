@@ -103,7 +103,13 @@ func (ns *nodes) status(context.Context) ([]node.TargetStatus, error) {
 	var all []node.TargetStatus
 	for _, l := range ns.links {
 		_, list := l.snapshot()
-		all = append(all, list...)
+		ns.mu.Lock()
+		for _, s := range list {
+			if by := ns.serving[s.ID]; by == nil || by == l { // else it was taken over from there
+				all = append(all, s)
+			}
+		}
+		ns.mu.Unlock()
 	}
 	return all, nil
 }

@@ -102,7 +102,7 @@ func (r *rig) node(name string, file *cluster.File, listen string) {
 	r.t.Helper()
 	p, err := storagenode.Start(r.t.Context(), storagenode.ProcessConfig{
 		Cluster: file, Name: name, State: filepath.Join(r.dir, name, "state"), Listen: listen,
-		Fabric: r.fabric, Logger: r.logger(), CheckEvery: 200 * time.Millisecond,
+		Fabric: r.fabric, Logger: r.logger(), CheckEvery: 200 * time.Millisecond, TTL: 2 * time.Second,
 	})
 	if err != nil {
 		r.t.Fatal(err)

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -43,20 +42,13 @@ func OpenMetadata(path string) (*Metadata, error) {
 // OpenEtcd connects to the metadata of a deployment at an etcd:// URL. Without a prefix
 // in it, it is /weft/DEPLOYMENT/.
 func OpenEtcd(ctx context.Context, url string, deployment [16]byte) (*Metadata, error) {
-	cfg, err := etcdkv.ParseURL(url)
-	if err != nil {
-		return nil, err
-	}
-	if cfg.Prefix == "" {
-		cfg.Prefix = "/weft/" + hex.EncodeToString(deployment[:]) + "/"
-	}
-	kv, err := etcdkv.Open(ctx, cfg)
+	kv, prefix, err := member.Connect(ctx, url, deployment)
 	if err != nil {
 		return nil, err
 	}
 	m, err := newMetadata(kv)
 	if err == nil {
-		m.Etcd, m.Prefix = kv, cfg.Prefix
+		m.Etcd, m.Prefix = kv, prefix
 	}
 	return m, err
 }

@@ -30,6 +30,8 @@ type Node struct {
 	Address string // of the fabric
 	Domain  string // failure domain of its targets; "": each is its own
 	Targets int    // how many it is to have
+	// Shared are the directories that other nodes may take over.
+	Shared []string
 }
 
 // targetName names a directory of the node.
@@ -146,9 +148,14 @@ func (ns *nodes) config(row metadata.Target, s *node.TargetStatus, t store.Targe
 
 // domain of a target: that of its node, which its name begins with.
 func (ns *nodes) domain(name string) string {
-	host, _, found := strings.Cut(name, ":")
+	host, dir, found := strings.Cut(name, ":")
 	if !found || strings.HasPrefix(name, "/") {
 		return "" // of this process
+	}
+	for _, l := range ns.links {
+		if slices.Contains(l.cfg.Shared, dir) {
+			return l.cfg.Domain // it may be with another node for a while
+		}
 	}
 	if l := ns.link(host); l != nil {
 		return l.cfg.Domain

@@ -55,6 +55,9 @@ func Nodes(f *cluster.File) []Node {
 	list := make([]Node, len(f.Nodes))
 	for i, n := range f.Nodes {
 		list[i] = Node{Name: n.Name, Address: strings.Join(n.Addresses, ","), Domain: n.Domain, Targets: len(n.Targets)}
+		if len(n.Takeover) > 0 {
+			list[i].Shared = n.Targets
+		}
 	}
 	return list
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -374,5 +375,61 @@ func TestDrainNode(t *testing.T) {
 	again := r.gateway("gw2")
 	if s, err := again.Status(t.Context()); err != nil || len(s.Targets) != 4 {
 		t.Fatalf("%+v, %v", s, err)
+	}
+}
+
+// On a shared file system the targets of a node that ends are served by another within
+// seconds, with all that is on them, and not given back while the other lives.
+func TestTakeover(t *testing.T) {
+	r := sharedRig(t, 3, 2, "ec:2+2")
+	for i := range r.file.Nodes {
+		r.file.Nodes[i].Takeover = []string{"n0", "n1", "n2"}
+	}
+	r.all()
+	g := r.gateway("gw0")
+	// online counts the targets that are served by other nodes than these.
+	online := func(gone ...string) int {
+		s, err := g.Status(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for _, x := range s.Targets {
+			host, _, _ := strings.Cut(x.Name, ":")
+			if x.Usable && !slices.Contains(gone, host) {
+				n++
+			}
+		}
+		return n
+	}
+	eventually(t, "all targets", func() bool { return online() == 6 })
+	if err := g.cl.MakeBucket(t.Context(), bucket, minio.MakeBucketOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	put := func(prefix string) {
+		for i, n := range sizes {
+			g.mustPut(fmt.Sprint(prefix, i), n)
+		}
+	}
+	put("before")
+	r.end("n0")
+	eventually(t, "another node has the targets", func() bool { return online("n0") == 6 })
+	put("between")
+	r.node("n0", r.file, "")
+	var check store.CheckResult
+	if err := g.do("check", "", &check); err != nil || !check.Clean() {
+		t.Fatalf("%+v, %v", check, err)
+	}
+	r.end("n1")
+	r.end("n2")
+	eventually(t, "one node has all targets", func() bool { return online("n1", "n2") == 6 })
+	put("after")
+	for i, n := range sizes {
+		for _, prefix := range []string{"before", "between", "after"} {
+			g.mustGet(fmt.Sprint(prefix, i), n)
+		}
+	}
+	if err := g.do("check", "", &check); err != nil || !check.Clean() || check.Orphans > 0 {
+		t.Fatalf("%+v, %v", check, err)
 	}
 }

@@ -13,6 +13,8 @@
 //	c/member/ID        Info as JSON, under the lease of the process. ID is 32 hexadecimal
 //	                   digits, new for each term
 //	c/leader           ID of the gateway that leads, under its lease
+//	c/own/NAME         ID of the member that holds a thing, under its lease (Claim)
+//	c/epoch/NAME       how often it was claimed, in decimal
 //	c/ask              a question to all gateways; its revision is the question's number
 //	c/answer/ID        answer of a gateway: number of the question 8, changes 8, then
 //	                   chunk sets of 16 bytes each, integers little-endian; under its lease

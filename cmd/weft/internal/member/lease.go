@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
@@ -20,7 +21,8 @@ type term struct {
 	key     string
 	created int64 // revision of the key
 	lease   clientv3.LeaseID
-	ctx     context.Context // ends with the term
+	until   atomic.Pointer[time.Time] // the lease is certain before it
+	ctx     context.Context           // ends with the term
 	end     context.CancelFunc
 }
 
@@ -96,7 +98,9 @@ func (m *Member) begin(ctx context.Context) (*term, time.Time, error) {
 	}
 	t.created = put.Header.Revision
 	t.ctx, t.end = context.WithCancel(ctx)
-	return t, sent.Add(m.ttl), nil
+	until := sent.Add(m.ttl)
+	t.until.Store(&until)
+	return t, until, nil
 }
 
 // hold renews the lease and returns when it may have ended, or the term's context has.
@@ -121,9 +125,15 @@ func (m *Member) hold(t *term, until time.Time) {
 		if !expired.Stop() {
 			return // it was too late
 		}
-		expired.Reset(time.Until(sent.Add(m.ttl)))
+		until := sent.Add(m.ttl)
+		t.until.Store(&until)
+		expired.Reset(time.Until(until))
 	}
 }
+
+// valid says whether the lease is certain at this instant. The context may end a little
+// later, as after a freeze.
+func (t *term) valid() bool { return t.ctx.Err() == nil && time.Now().Before(*t.until.Load()) }
 
 func (m *Member) pause(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)

@@ -275,3 +275,35 @@ func TestClosed(t *testing.T) {
 	}
 	r.join("b")
 }
+
+// One member holds a thing; when its lease ends another can claim it with a higher epoch,
+// and the first knows at once by its own clock, even before it looks at etcd.
+func TestClaim(t *testing.T) {
+	r := newRig(t)
+	a, b := r.join("a"), r.join("b")
+	first, err := a.Claim(t.Context(), "x")
+	if err != nil || first.Guard() != nil {
+		t.Fatal(err, first.Guard())
+	}
+	for _, m := range []*Member{a, b} {
+		if _, err := m.Claim(t.Context(), "x"); !errors.Is(err, ErrHeld) {
+			t.Fatal("claimed twice: ", err)
+		}
+	}
+	r.revoke(a)
+	second, err := b.Claim(t.Context(), "x")
+	if err != nil || second.Epoch <= first.Epoch {
+		t.Fatalf("epoch %d after %d, %v", second.Epoch, first.Epoch, err)
+	}
+	past := time.Now()
+	second.term.until.Store(&past) // as after a freeze, before any timer has run
+	if second.Guard() == nil {
+		t.Fatal("a lease that has run out guards nothing")
+	}
+	if err := b.Release(t.Context(), "x", second); err != nil {
+		t.Fatal(err)
+	}
+	if held, err := a.Held(t.Context(), "x"); err != nil || held {
+		t.Fatal(held, err)
+	}
+}

@@ -26,6 +26,8 @@ type Config struct {
 	Targets []string
 	// Known are targets that are known from elsewhere, such as the metadata.
 	Known []Known
+	// Held says that Targets are opened by whoever holds them, see owners.
+	Held bool
 	// CheckEvery is the time between health checks of a target; 0 is the default of
 	// package node.
 	CheckEvery time.Duration

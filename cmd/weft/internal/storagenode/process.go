@@ -32,6 +32,8 @@ type ProcessConfig struct {
 	Logger   *slog.Logger
 	// CheckEvery is the time between health checks of a target; 0 is the default.
 	CheckEvery time.Duration
+	// TTL of the lease in etcd, where targets may be taken over; 0 is 10 s.
+	TTL time.Duration
 }
 
 // Process is a storage node of its own.
@@ -76,13 +78,20 @@ func (p *Process) start(ctx context.Context) error {
 		return err
 	}
 	p.node, err = Open(ctx, Config{
-		State: st, Name: c.Name, Deployment: c.Cluster.Deployment, Targets: self.Targets,
+		State: st, Name: c.Name, Deployment: c.Cluster.Deployment, Targets: self.Targets, Held: len(self.Takeover) > 0,
 		CheckEvery: c.CheckEvery, Logger: c.Logger,
 	})
 	if err != nil {
 		return err
 	}
 	p.closers = append(p.closers, p.node.Close)
+	if shared := sharedTargets(c.Cluster, c.Name); len(shared) > 0 {
+		o, err := startOwners(ctx, c, p.node, shared)
+		if err != nil {
+			return err
+		}
+		p.closers = append(p.closers, o.close)
+	}
 	listen := c.Listen
 	if listen == "" {
 		listen = strings.Join(self.Addresses, ",")

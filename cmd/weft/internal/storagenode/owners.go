@@ -1,0 +1,212 @@
+package storagenode
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/weftstore/weft/cmd/weft/internal/cluster"
+	"github.com/weftstore/weft/cmd/weft/internal/member"
+	"github.com/weftstore/weft/internal/vfs"
+	"github.com/weftstore/weft/metadata/etcdkv"
+	"github.com/weftstore/weft/node"
+	"github.com/weftstore/weft/node/extent"
+)
+
+const (
+	// ownEvery is the time between looks at who holds a shared target.
+	ownEvery = 500 * time.Millisecond
+	// homeFirst is how long others leave a target that nobody holds to its own node.
+	homeFirst = 2 * time.Second
+	// claimTimeout bounds one claim in etcd, joinTimeout the wait for etcd at the start.
+	claimTimeout = 5 * time.Second
+	joinTimeout  = 30 * time.Second
+)
+
+// owners serves targets on a parallel file system while this node holds them in etcd: its
+// own, and those of nodes that are gone. Who holds one is fenced by its epoch and by the
+// end of the lease (extent.TakeOver).
+type owners struct {
+	n      *Node
+	kv     *etcdkv.DB
+	m      *member.Member
+	log    *slog.Logger
+	shared []*sharedTarget
+	stop   context.CancelFunc
+	done   chan struct{}
+}
+
+// sharedTarget is one directory that several nodes see.
+type sharedTarget struct {
+	dir  string
+	home bool // of this node, by the cluster file
+	uuid node.TargetUUID
+	hold *member.Hold // nil while another has it
+	said string       // why it was not taken last
+	free time.Time    // when the first claim was possible; zero: it is held
+}
+
+// sharedTargets are those that a node may hold.
+func sharedTargets(f *cluster.File, name string) (list []*sharedTarget) {
+	for _, n := range f.Nodes {
+		if len(n.Takeover) == 0 || n.Name != name && !slices.Contains(n.Takeover, name) {
+			continue
+		}
+		for _, dir := range n.Targets {
+			list = append(list, &sharedTarget{dir: dir, home: n.Name == name})
+		}
+	}
+	return list
+}
+
+// startOwners registers the node and begins to hold targets.
+func startOwners(ctx context.Context, c *ProcessConfig, n *Node, shared []*sharedTarget) (_ *owners, err error) {
+	o := &owners{n: n, log: c.Logger, shared: shared, done: make(chan struct{})}
+	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
+	defer cancel()
+	kv, prefix, err := member.Connect(ctx, c.Cluster.Metadata, c.Cluster.Deployment)
+	if err != nil {
+		return nil, err
+	}
+	o.kv = kv
+	host, err := os.Hostname()
+	if err == nil {
+		o.m, err = member.Join(ctx, member.Config{
+			Client: kv.Client(), Prefix: prefix, Deployment: c.Cluster.Deployment, TTL: c.TTL, Logger: c.Logger,
+			Info: member.Info{Kind: member.Node, Name: c.Name, Host: host, Started: time.Now().UTC()},
+		})
+	}
+	if err != nil {
+		return nil, errors.Join(err, kv.Close())
+	}
+	run, stop := context.WithCancel(context.Background())
+	o.stop = stop
+	o.look(run)
+	go o.run(run)
+	return o, nil
+}
+
+// close lets everything go, so that others need not wait for the lease to end.
+func (o *owners) close() error {
+	o.stop()
+	<-o.done
+	for _, s := range o.shared {
+		o.drop(s)
+	}
+	return errors.Join(o.m.Close(), o.kv.Close())
+}
+
+func (o *owners) run(ctx context.Context) {
+	defer close(o.done)
+	tick := time.NewTicker(ownEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			o.look(ctx)
+		}
+	}
+}
+
+// look drops what is not held any more and claims what nobody holds.
+func (o *owners) look(ctx context.Context) {
+	for _, s := range o.shared {
+		if s.hold != nil && s.hold.Guard() != nil {
+			o.log.Warn("target is let go: the lease ended", "dir", s.dir)
+			o.drop(s)
+		}
+		if s.hold == nil && ctx.Err() == nil {
+			o.tell(s, o.take(ctx, s))
+		}
+	}
+}
+
+// tell logs why a target is not taken, when that is something new.
+func (o *owners) tell(s *sharedTarget, err error) {
+	said := ""
+	if err != nil && !errors.Is(err, member.ErrHeld) {
+		said = err.Error()
+	}
+	if said != "" && said != s.said {
+		o.log.Warn("target is not taken; trying again", "dir", s.dir, "err", err)
+	}
+	s.said = said
+}
+
+func (o *owners) drop(s *sharedTarget) {
+	h := s.hold
+	if h == nil {
+		return
+	}
+	s.hold = nil
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		_ = o.m.Release(ctx, s.uuid.String(), h) // after the close; the lease does it else
+	}()
+	if err := o.n.service.Remove(s.uuid); err != nil {
+		o.log.Warn("close of a target that is let go", "dir", s.dir, "err", err)
+	}
+}
+
+// take claims a target, fences who had it, and serves it.
+func (o *owners) take(ctx context.Context, s *sharedTarget) error {
+	sb, err := ReadSuperblock(s.dir)
+	if err != nil {
+		return err
+	}
+	if sb.Deployment != o.n.cfg.Deployment {
+		return fmt.Errorf("%s is of another store", s.dir)
+	}
+	call, cancel := context.WithTimeout(ctx, claimTimeout)
+	defer cancel()
+	name := node.TargetUUID(sb.Target).String()
+	if !s.home {
+		held, err := o.m.Held(call, name)
+		if err != nil || held {
+			s.free = time.Time{}
+			return err
+		}
+		if s.free.IsZero() {
+			s.free = time.Now()
+		}
+		if time.Since(s.free) < homeFirst {
+			return nil
+		}
+	}
+	h, err := o.m.Claim(call, name)
+	if err != nil {
+		return err
+	}
+	s.hold, s.uuid, s.free = h, sb.Target, time.Time{}
+	root, err := vfs.NewOS(s.dir)
+	if err == nil {
+		_, err = extent.TakeOver(root, o.n.owner(), h.Epoch)
+	}
+	if err == nil {
+		err = h.Guard() // the epoch in the superblock may be one that was late
+	}
+	if err == nil {
+		_, err = o.n.service.Add(ctx, s.dir, node.AddOptions{
+			Expect: s.uuid, Deployment: o.n.cfg.Deployment, Epoch: h.Epoch, Guard: h.Guard,
+		})
+	}
+	if err != nil {
+		s.hold = nil
+		return errors.Join(fmt.Errorf("take over %s: %w", s.dir, err), o.m.Release(call, name, h))
+	}
+	o.log.Info("target is held", "dir", s.dir, "epoch", h.Epoch, "own", s.home)
+	return nil
+}
+
+// owner is what the superblock says of who has a target: the name, as far as it goes.
+func (n *Node) owner() (id [16]byte) {
+	copy(id[:], n.cfg.Name)
+	return id
+}
