@@ -41,10 +41,12 @@ var refusedPrefixes = [...]string{
 }
 
 func checkHeader(name, value string) error {
-	refused := errNotImplemented.saying("A header you provided implies functionality that is not implemented").with("Header", name)
+	refused := func() error {
+		return errNotImplemented.saying("A header you provided implies functionality that is not implemented").with("Header", name)
+	}
 	for _, p := range &refusedPrefixes {
 		if strings.HasPrefix(name, p) {
-			return refused
+			return refused()
 		}
 	}
 	if strings.HasPrefix(name, "X-Amz-Grant-") {
@@ -52,14 +54,14 @@ func checkHeader(name, value string) error {
 	}
 	switch name {
 	case "X-Amz-Website-Redirect-Location", "X-Amz-Write-Offset-Bytes", "X-Amz-Mfa":
-		return refused
+		return refused()
 	case "X-Amz-Bucket-Object-Lock-Enabled":
 		if !strings.EqualFold(value, "false") {
-			return refused
+			return refused()
 		}
 	case "X-Amz-Object-Ownership":
 		if value != "BucketOwnerEnforced" {
-			return refused
+			return refused()
 		}
 	case "X-Amz-Acl":
 		return checkACL(value)
@@ -80,13 +82,13 @@ func checkACL(value string) error {
 	return badArgument("x-amz-acl", value, "Invalid canned ACL")
 }
 
-func checkStorageClass(value string, refused error) error {
+func checkStorageClass(value string, refused func() error) error {
 	switch value {
 	case "STANDARD":
 		return nil
 	case "REDUCED_REDUNDANCY", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER", "DEEP_ARCHIVE", "OUTPOSTS",
 		"GLACIER_IR", "SNOW", "EXPRESS_ONEZONE", "FSX_OPENZFS", "FSX_ONTAP":
-		return refused
+		return refused()
 	}
 	return errInvalidStorageClass.with("StorageClassRequested", clip(value))
 }

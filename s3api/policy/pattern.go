@@ -91,18 +91,15 @@ func (p *pattern) variable(s string) error {
 // matches reports whether s is of the pattern; known is false if a variable has no value.
 func (p *pattern) matches(s string, ctx Context) (match, known bool) {
 	if p.plain {
-		if p.fold {
-			return strings.EqualFold(p.text, s), true
-		}
-		return p.text == s, true
+		return p.text == s || p.fold && len(p.text) == len(s) && strings.EqualFold(p.text, s), true
+	}
+	n := len(p.prefix)
+	if len(s) < n || s[:n] != p.prefix && !(p.fold && strings.EqualFold(s[:n], p.prefix)) {
+		return false, true // whatever a variable stands for
 	}
 	if len(p.vars) > 0 {
 		code, ok := p.expand(ctx)
 		return ok && glob(code, s, p.fold), ok
-	}
-	n := len(p.prefix)
-	if len(s) < n || s[:n] != p.prefix && !(p.fold && strings.EqualFold(s[:n], p.prefix)) {
-		return false, true
 	}
 	if len(p.rest) == 1 && p.rest[0] == star {
 		return true, true
