@@ -18,6 +18,10 @@ type GID struct {
 	Netdev string     // the network interface, "" for InfiniBand
 }
 
+// maxGap is how many empty entries in a row end a table: the kernel takes the first that is free for a new address, and a
+// table has up to a thousand, each a file.
+const maxGap = 64
+
 // gids reads the table from sysfs, which has it on every kernel, with the interfaces' names. Entries that cannot be
 // read are left out: an empty entry has no type.
 func gids(sys fs.FS, device string, port int, layer string) []GID {
@@ -33,16 +37,25 @@ func gids(sys fs.FS, device string, port int, layer string) []GID {
 		}
 		return strings.TrimSpace(string(p))
 	}
-	var table []GID
+	var indices []int
 	for _, e := range entries {
-		index, err := strconv.Atoi(e.Name())
-		if err != nil {
-			continue
+		if index, err := strconv.Atoi(e.Name()); err == nil {
+			indices = append(indices, index)
+		}
+	}
+	slices.Sort(indices)
+	var table []GID
+	empty := 0
+	for _, index := range indices {
+		if empty == maxGap {
+			break
 		}
 		addr, err := netip.ParseAddr(read("gids", index))
 		if err != nil || addr.IsUnspecified() {
+			empty++
 			continue
 		}
+		empty = 0
 		g := GID{Index: index, Addr: addr.Unmap(), Netdev: read("gid_attrs/ndevs", index), Type: "IB"}
 		switch kind := read("gid_attrs/types", index); {
 		case kind == "RoCE v2":
@@ -52,7 +65,6 @@ func gids(sys fs.FS, device string, port int, layer string) []GID {
 		}
 		table = append(table, g)
 	}
-	slices.SortFunc(table, func(a, b GID) int { return a.Index - b.Index })
 	return table
 }
 

@@ -13,7 +13,7 @@ import (
 )
 
 // patience is how long a test waits for what must come. It is no measure of speed.
-const patience = 60 * time.Second
+const patience = 120 * time.Second
 
 // process is one weft process with a log file.
 type process struct {
