@@ -17,6 +17,10 @@ const recordFormat = 1
 // bucketFormat is that of a bucket which has an owner or configurations.
 const bucketFormat = 2
 
+// attrsFormat is that of versions, parts and uploads which have attributes, or of
+// which the bytes are sealed.
+const attrsFormat = 2
+
 // crcLen is the length of the checksum that ends every value.
 const crcLen = 4
 
@@ -48,14 +52,15 @@ func unsealUpTo(newest byte, key, value []byte) (decoder, byte, error) {
 	if value[0] < recordFormat || value[0] > newest {
 		return decoder{}, 0, fmt.Errorf("format %d: %w", value[0], ErrCorrupt)
 	}
-	return decoder{b: value[1:n]}, value[0], nil
+	return decoder{b: value[1:n], format: value[0]}, value[0], nil
 }
 
 // decoder reads a record front to back. After a read past the end bad is set and
 // everything reads as zero.
 type decoder struct {
-	b   []byte
-	bad bool
+	b      []byte
+	format byte
+	bad    bool
 }
 
 // end reports what went wrong, bytes left over included.

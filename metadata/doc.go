@@ -63,14 +63,15 @@
 //	version     flags 1: 1 null, 2 delete marker, 4 inline part, 8 upload, 16 manifest
 //	            modified 8, size 8, MD5 16, id 16, part count 2, digest,
 //	            key string (empty where the KV key tells), headers, user metadata, tags pairs,
-//	            [inline part], [upload 16], [manifest part]
+//	            [inline part], [upload 16], [manifest part]; in format 2 also attributes pairs
 //	part        number 2, set 16, K 1, M 1, block 4, size 8, MD5 16, modified 8,
-//	            digest, count 1, that many target ids of 2
+//	            digest, count 1, that many target ids of 2; in format 2 also flags 1: 1 sealed
 //	manifest    version, uvarint count, parts
 //	bucket      versioning 1, id 8, created 8, region string, tags pairs;
 //	            in format 2 also owner string, configurations pairs
 //	entity      data string
-//	upload      initiated 8, algorithm 1, type 1, headers, user metadata, tags pairs
+//	upload      initiated 8, algorithm 1, type 1, headers, user metadata, tags pairs;
+//	            in format 2 also attributes pairs
 //	contents    rows: part number 2, end of the part in the object 8
 //	garbage     kind 1, since 8, and
 //	            kind 1: set 16, count 1, target ids of 2
@@ -93,5 +94,7 @@
 // in the order of their keys.
 //
 // Format 1 of records and of snapshots is the first. Buckets with an owner or with
-// configurations have format 2, which what knows only format 1 refuses to read.
+// configurations have format 2, as have versions and uploads with attributes and parts
+// that are sealed; what knows only format 1 refuses to read these. The parts inside a
+// record have its format.
 package metadata

@@ -32,7 +32,7 @@ func DecodeVersion(b []byte) (*Version, error) { return decodeVersion(nil, b, ""
 // EncodePart appends p to dst as a record that stands alone.
 func EncodePart(dst []byte, p *Part) []byte {
 	start := len(dst)
-	return seal(appendPart(append(dst, recordFormat), p), start, nil)
+	return seal(appendPartRecord(dst, p), start, nil)
 }
 
 // DecodePart reads what EncodePart wrote, all of b; ErrCorrupt otherwise. The part
@@ -49,17 +49,21 @@ func DecodePart(b []byte) (*Part, error) {
 // manifest on the targets holds.
 func EncodeManifest(dst []byte, v *Version, parts []Part) []byte {
 	start := len(dst)
-	dst = appendVersion(dst, v, v.Key)
+	format := versionFormat(v)
+	for i := range parts {
+		format = max(format, partFormat(&parts[i]))
+	}
+	dst = appendVersionAs(dst, v, v.Key, format)
 	dst = appendLen(dst, len(parts))
 	for i := range parts {
-		dst = appendPart(dst, &parts[i])
+		dst = appendPart(dst, &parts[i], format)
 	}
 	return seal(dst, start, nil)
 }
 
 // DecodeManifest reads what EncodeManifest wrote, all of b; ErrCorrupt otherwise.
 func DecodeManifest(b []byte) (*Version, []Part, error) {
-	d, err := unseal(nil, b)
+	d, _, err := unsealUpTo(attrsFormat, nil, b)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -79,6 +83,32 @@ func DecodeManifest(b []byte) (*Version, []Part, error) {
 // appendVersion writes the record without its checksum. key is "" where the
 // engine's key tells it.
 func appendVersion(dst []byte, v *Version, key string) []byte {
+	return appendVersionAs(dst, v, key, versionFormat(v))
+}
+
+// versionFormat is the oldest format that can hold v, so that what reads only that one
+// goes on reading what it can.
+func versionFormat(v *Version) byte {
+	format := byte(recordFormat)
+	if len(v.Attrs) > 0 {
+		format = attrsFormat
+	}
+	for _, p := range []*Part{v.Inline, v.Manifest} {
+		if p != nil {
+			format = max(format, partFormat(p))
+		}
+	}
+	return format
+}
+
+func partFormat(p *Part) byte {
+	if p.Sealed {
+		return attrsFormat
+	}
+	return recordFormat
+}
+
+func appendVersionAs(dst []byte, v *Version, key string, format byte) []byte {
 	var flags byte
 	if v.Null {
 		flags |= flagNull
@@ -95,7 +125,7 @@ func appendVersion(dst []byte, v *Version, key string) []byte {
 	if v.Manifest != nil {
 		flags |= flagManifest
 	}
-	dst = append(dst, recordFormat, flags)
+	dst = append(dst, format, flags)
 	dst = appendTime(dst, v.Modified)
 	dst = appendU64(dst, uint64(v.Size))
 	dst = append(dst, v.MD5[:]...)
@@ -107,13 +137,16 @@ func appendVersion(dst []byte, v *Version, key string) []byte {
 	dst = appendPairs(dst, v.UserMeta)
 	dst = appendPairs(dst, v.Tags)
 	if v.Inline != nil {
-		dst = appendPart(dst, v.Inline)
+		dst = appendPart(dst, v.Inline, format)
 	}
 	if flags&flagUpload != 0 {
 		dst = append(dst, v.Upload[:]...)
 	}
 	if v.Manifest != nil {
-		dst = appendPart(dst, v.Manifest)
+		dst = appendPart(dst, v.Manifest, format)
+	}
+	if format == attrsFormat {
+		dst = appendPairs(dst, v.Attrs)
 	}
 	return dst
 }
@@ -121,7 +154,7 @@ func appendVersion(dst []byte, v *Version, key string) []byte {
 // decodeVersion reads the value of a KV key. objKey is the S3 key in it, or "" to
 // take the one in the record.
 func decodeVersion(kvKey, value []byte, objKey string) (*Version, error) {
-	d, err := unseal(kvKey, value)
+	d, _, err := unsealUpTo(attrsFormat, kvKey, value)
 	if err != nil {
 		return nil, err
 	}
@@ -174,6 +207,9 @@ func (d *decoder) version(v *Version, objKey string) {
 		v.Manifest = new(Part)
 		d.part(v.Manifest)
 	}
+	if d.format == attrsFormat {
+		v.Attrs = d.pairs()
+	}
 }
 
 // entry reads the head of a version record.
@@ -199,8 +235,17 @@ func (d *decoder) entry(e *ListEntry) error {
 // partMin is the length of the shortest encoded part.
 const partMin = 2 + 16 + 2 + 4 + 8 + 16 + 8 + 3 + 1
 
+// partSealed is a flag of a part in a record of attrsFormat.
+const partSealed = 1
+
+// appendPartRecord writes a part that is a record of its own, without the checksum.
+func appendPartRecord(dst []byte, p *Part) []byte {
+	format := partFormat(p)
+	return appendPart(append(dst, format), p, format)
+}
+
 // appendPart writes a part as it is inside other records.
-func appendPart(dst []byte, p *Part) []byte {
+func appendPart(dst []byte, p *Part, format byte) []byte {
 	dst = appendU16(dst, p.Number)
 	dst = append(dst, p.Set[:]...)
 	dst = append(dst, p.K, p.M)
@@ -209,11 +254,19 @@ func appendPart(dst []byte, p *Part) []byte {
 	dst = append(dst, p.MD5[:]...)
 	dst = appendTime(dst, p.Modified)
 	dst = appendDigest(dst, p.Digest)
-	return appendTargets(dst, p.Targets)
+	dst = appendTargets(dst, p.Targets)
+	if format == attrsFormat {
+		var flags byte
+		if p.Sealed {
+			flags |= partSealed
+		}
+		dst = append(dst, flags)
+	}
+	return dst
 }
 
 func decodePart(kvKey, value []byte, p *Part) error {
-	d, err := unseal(kvKey, value)
+	d, _, err := unsealUpTo(attrsFormat, kvKey, value)
 	if err != nil {
 		return err
 	}
@@ -231,6 +284,11 @@ func (d *decoder) part(p *Part) {
 	p.Modified = d.time()
 	d.digest(&p.Digest)
 	p.Targets = d.targets()
+	if d.format == attrsFormat {
+		flags := d.u8()
+		p.Sealed = flags&partSealed != 0
+		d.bad = d.bad || flags&^partSealed != 0
+	}
 }
 
 func appendDigest(dst []byte, g Digest) []byte {

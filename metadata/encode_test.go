@@ -73,11 +73,18 @@ func samples() []sample {
 			golden: "01 01 08000000000000000000000000000000 0068e5cf8b010000 02 2f78"},
 		{name: "counter", key: keyCounter("bucket"), decode: func(k, v []byte) (any, error) { return decodeNumber(k, v) },
 			golden: "01 0300000000000000"},
+		{name: "version with attributes", decode: func(k, v []byte) (any, error) { return decodeVersion(k, v, "") },
+			golden: "02 04 0068e5cf8b010000 0201000000000000 d10000000000000000000000000000d2 c10000000000000000000000000000c2 0000 " +
+				"00 00 00 01 6b 00 00 00 " + goldenPart + " 01 01 01 61 03 007aff"},
+		{name: "sealed part", key: keyPart(nil, UploadID{5}, 2), golden: "02 " + goldenPart + " 01",
+			decode: func(k, v []byte) (any, error) { var p Part; return p, decodePart(k, v, &p) }},
+		{name: "upload with attributes", key: keyWithID(nil, spaceUpload, 7, "k", UploadID{9}), decode: func(k, v []byte) (any, error) { return decodeUpload(k, v) },
+			golden: "02 0068e5cf8b010000 00 00 00 00 00 01 01 61 01 62"},
 		{name: "null pointer", key: keyIn(nil, spaceNull, 7, "k"), decode: func(k, v []byte) (any, error) { return decodeID(k, v) },
 			golden: "01 c1000000000000000000000000000000"},
 	}
 	list[0].value = EncodeVersion(nil, sampleVersion())
-	list[1].value = seal(appendPart([]byte{recordFormat}, samplePart()), 0, list[1].key)
+	list[1].value = seal(appendPartRecord(nil, samplePart()), 0, list[1].key)
 	list[2].value = encodeBucket(nil, list[2].key, &Bucket{ID: 7, Created: since, Region: "r", Versioning: VersioningEnabled, Tags: map[string]string{"t": "v"}})
 	list[3].value = encodeBucket(nil, list[3].key, &Bucket{ID: 7, Created: since, Owner: "42", Configs: map[string]string{"policy": "{}"}})
 	list[4].value = encodeEntity(nil, list[4].key, []byte("{}"))
@@ -89,7 +96,13 @@ func samples() []sample {
 	list[9].value = encodeDamage(nil, list[9].key, &Damage{Ref: ref, Set: set, Shards: 5, Since: since})
 	list[10].value = encodeTarget(nil, list[10].key, &Target{ID: 3, UUID: [16]byte{8}, Path: "/x", Added: since, Retired: true})
 	list[11].value = encodeNumber(nil, list[11].key, 3)
-	list[12].value = encodeID(nil, list[12].key, VersionID{0xc1})
+	sealed := samplePart()
+	sealed.Sealed = true
+	list[12].value = EncodeVersion(nil, &Version{Key: "k", ID: VersionID{0xc1, 15: 0xc2}, Modified: since, Size: 0x0102,
+		MD5: [16]byte{0xd1, 15: 0xd2}, Inline: sealed, Attrs: map[string]string{"a": "\x00z\xff"}})
+	list[13].value = seal(appendPartRecord(nil, sealed), 0, list[13].key)
+	list[14].value = encodeUpload(nil, list[14].key, &Upload{Initiated: since, Template: Version{Attrs: map[string]string{"a": "b"}}})
+	list[15].value = encodeID(nil, list[15].key, VersionID{0xc1})
 	return list
 }
 
@@ -185,7 +198,7 @@ func FuzzRecords(f *testing.F) {
 	all := samples()
 	f.Fuzz(func(t *testing.T, kind uint8, body []byte) {
 		s := all[int(kind)%len(all)]
-		value := seal(append([]byte{recordFormat}, body...), 0, s.key)
+		value := seal(append([]byte{s.value[0]}, body...), 0, s.key)
 		got, err := s.decode(s.key, value)
 		if err != nil {
 			if !errors.Is(err, ErrCorrupt) {
@@ -204,9 +217,16 @@ func FuzzRecords(f *testing.F) {
 
 func FuzzManifest(f *testing.F) {
 	b := EncodeManifest(nil, sampleVersion(), []Part{*samplePart()})
-	f.Add(b[1 : len(b)-crcLen])
+	f.Add(b[:len(b)-crcLen])
+	sealed := *samplePart()
+	sealed.Sealed = true
+	b = EncodeManifest(nil, sampleVersion(), []Part{*samplePart(), sealed})
+	f.Add(b[:len(b)-crcLen])
 	f.Fuzz(func(t *testing.T, body []byte) {
-		v, parts, err := DecodeManifest(seal(append([]byte{recordFormat}, body...), 0, nil))
+		if len(body) == 0 {
+			return
+		}
+		v, parts, err := DecodeManifest(seal(body, 0, nil))
 		if err != nil {
 			return
 		}

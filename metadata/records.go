@@ -45,17 +45,21 @@ func decodeBucket(key, value []byte) (*Bucket, error) {
 
 func encodeUpload(dst, key []byte, u *Upload) []byte {
 	start := len(dst)
-	dst = append(dst, recordFormat)
+	format := versionFormat(&u.Template)
+	dst = append(dst, format)
 	dst = appendTime(dst, u.Initiated)
 	dst = append(dst, byte(u.Algorithm), byte(u.Type))
 	dst = appendPairs(dst, u.Template.Headers)
 	dst = appendPairs(dst, u.Template.UserMeta)
 	dst = appendPairs(dst, u.Template.Tags)
+	if format == attrsFormat {
+		dst = appendPairs(dst, u.Template.Attrs)
+	}
 	return seal(dst, start, key)
 }
 
 func decodeUpload(key, value []byte) (*Upload, error) {
-	d, err := unseal(key, value)
+	d, format, err := unsealUpTo(attrsFormat, key, value)
 	if err != nil {
 		return nil, err
 	}
@@ -70,6 +74,9 @@ func decodeUpload(key, value []byte) (*Upload, error) {
 	u.Template.Headers = d.pairs()
 	u.Template.UserMeta = d.pairs()
 	u.Template.Tags = d.pairs()
+	if format == attrsFormat {
+		u.Template.Attrs = d.pairs()
+	}
 	return u, d.end()
 }
 

@@ -19,7 +19,7 @@ func keySnapshot(dst []byte, seq uint64, piece uint32) []byte {
 func (db *DB) AddSnapshotPart(ctx context.Context, seq uint64, piece uint32, p *Part) error {
 	return db.upkeep(ctx, "add snapshot", func(t Txn, s *scratch) error {
 		s.key = keySnapshot(s.key, seq, piece)
-		s.value = seal(appendPart(append(s.value[:0], recordFormat), p), 0, s.key)
+		s.value = seal(appendPartRecord(s.value[:0], p), 0, s.key)
 		return t.Put(s.key, s.value)
 	})
 }

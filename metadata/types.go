@@ -55,6 +55,8 @@ type Part struct {
 	MD5      [16]byte
 	Digest   Digest
 	Modified time.Time // millisecond precision
+	// Sealed: what is stored is longer than Size, as the layer above encrypted it.
+	Sealed bool
 }
 
 // Version is one version of an object, or a delete marker.
@@ -71,6 +73,9 @@ type Version struct {
 	Headers      map[string]string // Content-Type, Cache-Control, Content-Disposition, Content-Encoding, Content-Language, Expires; canonical names
 	UserMeta     map[string]string // without the x-amz-meta- prefix, lower case
 	Tags         map[string]string
+	// Attrs are what the layers above keep with a version besides, by names of theirs.
+	// The targets have them too.
+	Attrs map[string]string
 	// Inline is the only part of an object put in one piece; nil for a multipart
 	// object, whose parts DB.Parts reads, and for an empty object.
 	Inline *Part
@@ -121,7 +126,7 @@ type Upload struct {
 	ID        UploadID
 	Key       string
 	Initiated time.Time
-	Template  Version // Headers, UserMeta, Tags; the rest unset
+	Template  Version // Headers, UserMeta, Tags, Attrs; the rest unset
 	Algorithm checksum.Algorithm
 	Type      checksum.Type
 }

@@ -100,7 +100,7 @@ func (db *DB) PutPart(ctx context.Context, bucket, key string, id UploadID, p *P
 
 func putPart(t Txn, s *scratch, id UploadID, p *Part) error {
 	s.key = keyPart(s.key, id, p.Number)
-	s.value = appendPart(append(s.value[:0], recordFormat), p)
+	s.value = appendPartRecord(s.value[:0], p)
 	s.value = seal(s.value, 0, s.key)
 	return t.Put(s.key, s.value)
 }
