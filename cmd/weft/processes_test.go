@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	osexec "os/exec"
@@ -25,6 +24,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/weftstore/weft/cmd/weft/internal/gateway"
+	"github.com/weftstore/weft/internal/freeport"
 )
 
 // asWeft makes the test's binary be weft: with its arguments, until it ends.
@@ -119,12 +119,10 @@ func freePorts(t *testing.T, n int) []string {
 	t.Helper()
 	addrs := make([]string, n)
 	for i := range addrs {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
+		var err error
+		if addrs[i], err = freeport.Address(); err != nil {
 			t.Fatal(err)
 		}
-		defer l.Close()
-		addrs[i] = l.Addr().String()
 	}
 	return addrs
 }

@@ -25,7 +25,7 @@ type Config struct {
 	Password      string
 	PasswordFile  string // read by Open when Password is empty; its first line counts
 
-	DialTimeout    time.Duration // of Open. 0: 5 s
+	DialTimeout    time.Duration // how long Open waits for an answer. 0: 5 s
 	RequestTimeout time.Duration // of each request. 0: 5 s
 	ResolveTimeout time.Duration // to find out whether a commit happened. 0: 30 s
 }

@@ -54,14 +54,38 @@ type Stats struct {
 
 var _ metadata.KV = (*DB)(nil)
 
+// openEvery is the time between tries of Open.
+const openEvery = 200 * time.Millisecond
+
 // Open connects and reads once, so that it fails when the cluster, the certificates
-// or the password are wrong. ctx bounds Open only.
+// or the password are wrong. While nothing answers it tries again, for DialTimeout.
+// ctx bounds Open only.
 func Open(ctx context.Context, cfg Config) (*DB, error) {
-	d, err := open(ctx, cfg)
-	if err != nil {
-		return nil, fmt.Errorf("etcdkv: open: %w", err)
+	wait, cancel := context.WithTimeout(ctx, orDefault(cfg.DialTimeout, 5*time.Second))
+	defer cancel()
+	for {
+		d, err := open(wait, cfg)
+		if err == nil {
+			return d, nil
+		}
+		select {
+		case <-time.After(openEvery):
+		case <-wait.Done():
+		}
+		if wait.Err() != nil || !Passing(err) {
+			return nil, fmt.Errorf("etcdkv: open: %w", err)
+		}
 	}
-	return d, nil
+}
+
+// Passing says that an error is one of etcd not answering in time or having no leader
+// now: the same request may succeed later.
+func Passing(err error) bool {
+	switch code(err) {
+	case codes.Unavailable, codes.DeadlineExceeded:
+		return true
+	}
+	return false
 }
 
 func open(ctx context.Context, cfg Config) (*DB, error) {
@@ -110,7 +134,7 @@ func open(ctx context.Context, cfg Config) (*DB, error) {
 		resolve: orDefault(cfg.ResolveTimeout, 30*time.Second),
 	}
 	d.markers.init(life, cancel, client, cfg.Prefix+"m", d.timeout)
-	rctx, stop := context.WithTimeout(ctx, orDefault(cfg.DialTimeout, 5*time.Second))
+	rctx, stop := context.WithTimeout(ctx, d.timeout)
 	defer stop()
 	if _, err := client.Get(rctx, d.data); err != nil {
 		d.Close()

@@ -14,6 +14,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/weftstore/weft/internal/freeport"
 )
 
 const etcdMembers = 3
@@ -50,11 +52,11 @@ func newCluster(o options, dir string) (*cluster, error) {
 func (c *cluster) addEtcd() (clients []string, err error) {
 	var peers, list []string
 	for i := range etcdMembers {
-		client, err := freePort()
+		client, err := freeport.Address()
 		if err != nil {
 			return nil, err
 		}
-		peer, err := freePort()
+		peer, err := freeport.Address()
 		if err != nil {
 			return nil, err
 		}
@@ -81,7 +83,7 @@ func (c *cluster) addNodes(etcd []string) error {
 	args := []string{"cluster", "init", c.file(), "--layout", "ec:2+2"}
 	var addrs []string
 	for i := range c.o.nodes {
-		addr, err := freePort()
+		addr, err := freeport.Address()
 		if err != nil {
 			return err
 		}
@@ -117,7 +119,7 @@ func (c *cluster) addNodes(etcd []string) error {
 func (c *cluster) addGateways(etcd []string) error {
 	env := []string{"WEFT_ROOT_ACCESS_KEY=" + c.access, "WEFT_ROOT_SECRET_KEY=" + c.secret}
 	for i := range c.o.gateways {
-		addr, err := freePort()
+		addr, err := freeport.Address()
 		if err != nil {
 			return err
 		}

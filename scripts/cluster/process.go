@@ -53,11 +53,20 @@ func (p *process) ready(ctx context.Context) error {
 		}
 		select {
 		case <-p.exited:
-			return fmt.Errorf("%s ended, see %s", p.name, p.log)
+			return fmt.Errorf("%s ended, its log ends with\n%s", p.name, p.tail())
 		default:
 		}
 	}
-	return fmt.Errorf("%s is not ready after a minute: %w, see %s", p.name, err, p.log)
+	return fmt.Errorf("%s is not ready after a minute: %w, its log ends with\n%s", p.name, err, p.tail())
+}
+
+// tail is the end of the log.
+func (p *process) tail() []byte {
+	text, err := os.ReadFile(p.log)
+	if err != nil {
+		return []byte(err.Error())
+	}
+	return text[max(0, len(text)-4000):]
 }
 
 func (p *process) kill() error {
@@ -94,16 +103,6 @@ func answersOK(url string) func() error {
 		}
 		return nil
 	}
-}
-
-// freePort is one of loopback that nobody has now.
-func freePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer l.Close()
-	return l.Addr().String(), nil
 }
 
 func (c *cluster) add(name string, probe func() error, env []string, args ...string) *process {

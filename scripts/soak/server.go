@@ -5,13 +5,14 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/weftstore/weft/internal/freeport"
 )
 
 // server is the process under test and the directories that outlive it.
@@ -26,14 +27,11 @@ type server struct {
 }
 
 func newServer(binary, dir string, targets int) (*server, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0") // a port that is free now
+	address, err := freeport.Address()
 	if err != nil {
 		return nil, err
 	}
-	s := &server{binary: binary, dir: dir, address: listener.Addr().String(), targets: targets, access: "soak"}
-	if err := listener.Close(); err != nil {
-		return nil, err
-	}
+	s := &server{binary: binary, dir: dir, address: address, targets: targets, access: "soak"}
 	var secret [20]byte
 	_, _ = rand.Read(secret[:]) // never fails
 	s.secret = hex.EncodeToString(secret[:])

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/weftstore/weft/internal/freeport"
 )
 
 // Server is an etcd process that a test started.
@@ -24,12 +26,12 @@ type Server struct {
 }
 
 func freePort(t testing.TB) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	t.Helper()
+	addr, err := freeport.Address()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return addr
 }
 
 // Start runs one etcd until the test ends; scheme is http or https, extra are further

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/weftstore/weft/cmd/weft/internal/member"
 	"github.com/weftstore/weft/metadata"
 	"github.com/weftstore/weft/node"
 	"github.com/weftstore/weft/rdma"
@@ -80,7 +81,13 @@ func newNodes(fabric rdma.Transport, meta *metadata.DB, deployment [16]byte, lis
 // start reads the table, looks at every node once, all at the same time, and goes
 // on doing so until close. Nodes that do not answer are looked at later.
 func (ns *nodes) start(ctx context.Context) error {
-	known, err := ns.meta.Targets(ctx)
+	var known []metadata.Target
+	wait, cancel := context.WithTimeout(ctx, joinTimeout)
+	defer cancel()
+	err := member.Persist(wait, ns.log, func(ctx context.Context) (err error) {
+		known, err = ns.meta.Targets(ctx)
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("targets: %w", err)
 	}

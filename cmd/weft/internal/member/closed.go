@@ -25,7 +25,7 @@ type Seal struct {
 // stays closed until Open, whatever becomes of this process; closing it again for the
 // same reason is no error. It fails when it has members, or is closed for another reason.
 func Close(ctx context.Context, client *clientv3.Client, prefix string, deployment [16]byte, why string) (*Seal, error) {
-	m := &Member{client: client, prefix: prefix}
+	m := &Member{client: client, prefix: prefix, ttl: DefaultTTL}
 	if err := m.belong(ctx, deployment); err != nil {
 		return nil, err
 	}

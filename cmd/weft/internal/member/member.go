@@ -86,12 +86,16 @@ func Join(ctx context.Context, c Config) (*Member, error) {
 	if m.log == nil {
 		m.log = slog.New(slog.DiscardHandler)
 	}
-	if err := m.belong(ctx, c.Deployment); err != nil {
-		return nil, err
-	}
 	run, stop := context.WithCancel(context.Background())
 	m.stop = stop
-	first, until, err := m.begin(run)
+	var first *term
+	var until time.Time
+	err := Persist(ctx, m.log, func(ctx context.Context) (err error) {
+		if err = m.belong(ctx, c.Deployment); err == nil {
+			first, until, err = m.begin(run)
+		}
+		return err
+	})
 	if err != nil {
 		stop()
 		return nil, fmt.Errorf("register in etcd: %w", err)
@@ -113,6 +117,8 @@ func (m *Member) Close() error {
 
 // belong makes the prefix that of a store, or refuses when it is another's.
 func (m *Member) belong(ctx context.Context, deployment [16]byte) error {
+	ctx, cancel := context.WithTimeout(ctx, m.ttl)
+	defer cancel()
 	key, want := m.prefix+keyDeployment, hex.EncodeToString(deployment[:])
 	resp, err := m.client.Txn(ctx).If(clientv3.Compare(clientv3.CreateRevision(key), "=", 0)).
 		Then(clientv3.OpPut(key, want)).Else(clientv3.OpGet(key)).Commit()

@@ -222,6 +222,34 @@ func TestAsk(t *testing.T) {
 	close(silent)
 }
 
+// TestJoinWaits: a process that starts while etcd is away joins when it is back.
+func TestJoinWaits(t *testing.T) {
+	r := newRig(t)
+	client := r.open().Client()
+	r.etcd.Kill()
+	tries := make(chan struct{}, 1000)
+	joined := make(chan error, 1)
+	go func() {
+		m, err := Join(t.Context(), Config{
+			Client: client, Prefix: "/p/", Info: Info{Kind: Node}, TTL: ttl,
+			Logger: slog.New(slog.NewTextHandler(writerFunc(func(b []byte) (int, error) { tries <- struct{}{}; return len(b), nil }), nil)),
+		})
+		if err == nil {
+			err = m.Close()
+		}
+		joined <- err
+	}()
+	r.wait("a try that failed", tries)
+	r.etcd.Restart()
+	if err := <-joined; err != nil {
+		t.Fatal(err)
+	}
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
+
 func TestOtherDeployment(t *testing.T) {
 	r := newRig(t)
 	r.join("a")
