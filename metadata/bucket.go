@@ -104,7 +104,7 @@ func (db *DB) CreateBucket(ctx context.Context, name, region string) (*Bucket, e
 }
 
 // MakeBucket is CreateBucket with what else shall be true from the first moment on:
-// Name, Region, Owner, Tags and Configs of b are taken.
+// Name, Region, Owner, Versioning, Tags and Configs of b are taken.
 func (db *DB) MakeBucket(ctx context.Context, b Bucket) (*Bucket, error) {
 	var made *Bucket
 	err := db.update(ctx, "create bucket", func(t Txn, s *scratch) (err error) {
@@ -142,7 +142,7 @@ func (db *DB) createBucket(t Txn, s *scratch, like Bucket) (*Bucket, error) {
 		return nil, err
 	}
 	b := &Bucket{Name: like.Name, ID: id, Created: db.now().UTC().Truncate(timeUnit), Region: like.Region,
-		Owner: like.Owner, Tags: like.Tags, Configs: like.Configs}
+		Owner: like.Owner, Versioning: like.Versioning, Tags: like.Tags, Configs: like.Configs}
 	return b, putBucket(t, s, b)
 }
 
@@ -261,20 +261,34 @@ func (db *DB) deleteBucket(t Txn, s *scratch, name string) (done bool, err error
 	return true, t.Delete(keyBucket(s.key, name))
 }
 
-// SetVersioning changes the versioning state, to enabled or suspended. ErrNoSuchBucket.
+// SetVersioning changes the versioning state, to enabled or suspended. ErrNoSuchBucket;
+// ErrLocked when versions can be locked in the bucket and state is not enabled.
 func (db *DB) SetVersioning(ctx context.Context, name string, state VersioningState) error {
-	return db.editBucket(ctx, "set versioning", name, func(b *Bucket) { b.Versioning = state })
+	return db.editBucket(ctx, "set versioning", name, func(b *Bucket) error {
+		b.Versioning = state
+		return b.checkVersioning(state)
+	})
 }
 
 // SetBucketTags replaces the tags; nil removes them. ErrNoSuchBucket.
 func (db *DB) SetBucketTags(ctx context.Context, name string, tags map[string]string) error {
-	return db.editBucket(ctx, "set bucket tags", name, func(b *Bucket) { b.Tags = tags })
+	return db.editBucket(ctx, "set bucket tags", name, func(b *Bucket) error {
+		b.Tags = tags
+		return nil
+	})
 }
 
 // SetBucketConfig replaces one of the configurations; "" removes it. ErrNoSuchBucket;
-// ErrTooLarge when all of them together are beyond what a record holds.
+// ErrTooLarge when all of them together are beyond what a record holds. ConfigObjectLock
+// stays once it is there (ErrLocked), and needs versioning (ErrNotVersioned).
 func (db *DB) SetBucketConfig(ctx context.Context, name, config, document string) error {
-	return db.editBucket(ctx, "set bucket configuration", name, func(b *Bucket) {
+	return db.editBucket(ctx, "set bucket configuration", name, func(b *Bucket) error {
+		if config == ConfigObjectLock && document == "" {
+			return ErrLocked
+		}
+		if config == ConfigObjectLock && b.Versioning != VersioningEnabled {
+			return ErrNotVersioned
+		}
 		configs := maps.Clone(b.Configs)
 		if document == "" {
 			delete(configs, config)
@@ -285,17 +299,20 @@ func (db *DB) SetBucketConfig(ctx context.Context, name, config, document string
 			configs[config] = document
 		}
 		b.Configs = configs
+		return nil
 	})
 }
 
-func (db *DB) editBucket(ctx context.Context, op, name string, edit func(*Bucket)) error {
+func (db *DB) editBucket(ctx context.Context, op, name string, edit func(*Bucket) error) error {
 	return db.update(ctx, op, func(t Txn, s *scratch) error {
 		old, err := db.bucket(t, s, name)
 		if err != nil {
 			return err
 		}
 		b := *old
-		edit(&b)
+		if err := edit(&b); err != nil {
+			return err
+		}
 		return putBucket(t, s, &b)
 	})
 }

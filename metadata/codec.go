@@ -21,6 +21,9 @@ const bucketFormat = 2
 // which the bytes are sealed.
 const attrsFormat = 2
 
+// lockFormat is that of versions and uploads which have a lock.
+const lockFormat = 3
+
 // crcLen is the length of the checksum that ends every value.
 const crcLen = 4
 

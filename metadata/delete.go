@@ -13,7 +13,7 @@ import (
 // condition is evaluated against the version that id names, else the current one.
 //
 // ErrNoSuchBucket, ErrPrecondition, ErrNoSuchKey for If-Match without an object,
-// ErrInvalidVersionID, ErrInvalidKey.
+// ErrLocked, ErrInvalidVersionID, ErrInvalidKey.
 func (db *DB) Delete(ctx context.Context, bucket, key, id string, cond Condition) (DeleteResult, error) {
 	var res DeleteResult
 	err := db.update(ctx, "delete object", func(t Txn, s *scratch) error {
@@ -66,7 +66,7 @@ func (db *DB) DeleteMany(ctx context.Context, bucket string, items []DeleteItem)
 
 // beforeWrites tells errors that delete returns before it changes anything.
 func beforeWrites(err error) bool {
-	return errors.Is(err, ErrPrecondition) || errors.Is(err, ErrNoSuchKey) ||
+	return errors.Is(err, ErrPrecondition) || errors.Is(err, ErrLocked) || errors.Is(err, ErrNoSuchKey) ||
 		errors.Is(err, ErrInvalidVersionID) || errors.Is(err, ErrInvalidKey)
 }
 
@@ -134,6 +134,9 @@ func (o *object) removeVersion(id string, cond *Condition) (DeleteResult, error)
 	res := DeleteResult{VersionID: id}
 	if v == nil {
 		return res, nil
+	}
+	if v.Lock.Blocks(o.db.now(), cond.BypassGovernance) {
+		return DeleteResult{}, ErrLocked
 	}
 	res.DeleteMarker = v.DeleteMarker
 	if v == o.cur {

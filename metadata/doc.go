@@ -50,7 +50,7 @@
 //	| 1 byte |                   |  4 bytes  |
 //	+--------+-------- … --------+-----------+
 //
-// The format is 1, or 2 where the table says so. The checksum (Castagnoli, little-endian) is over the key and then
+// The format is 1, or another where the table says so. The checksum (Castagnoli, little-endian) is over the key and then
 // the value up to the checksum; it detects flipped bits and values under the wrong
 // key. A record that stands alone ([EncodeVersion], [EncodePart], [EncodeManifest]) is
 // the same with an empty key. Decoders accept nothing after the last field.
@@ -63,15 +63,19 @@
 //	version     flags 1: 1 null, 2 delete marker, 4 inline part, 8 upload, 16 manifest
 //	            modified 8, size 8, MD5 16, id 16, part count 2, digest,
 //	            key string (empty where the KV key tells), headers, user metadata, tags pairs,
-//	            [inline part], [upload 16], [manifest part]; in format 2 also attributes pairs
+//	            [inline part], [upload 16], [manifest part]; in format 2 and 3 also attributes
+//	            pairs, in format 3 also lock, [lock part]
 //	part        number 2, set 16, K 1, M 1, block 4, size 8, MD5 16, modified 8,
-//	            digest, count 1, that many target ids of 2; in format 2 also flags 1: 1 sealed
+//	            digest, count 1, that many target ids of 2; in format 2 and 3 also
+//	            flags 1: 1 sealed
+//	lock        flags 1: 1 governance, 2 compliance, 4 legal hold off, 8 on, 16 lock part;
+//	            end of the retention 8
 //	manifest    version, uvarint count, parts
 //	bucket      versioning 1, id 8, created 8, region string, tags pairs;
 //	            in format 2 also owner string, configurations pairs
 //	entity      data string
 //	upload      initiated 8, algorithm 1, type 1, headers, user metadata, tags pairs;
-//	            in format 2 also attributes pairs
+//	            in format 2 and 3 also attributes pairs, in format 3 also lock
 //	contents    rows: part number 2, end of the part in the object 8
 //	garbage     kind 1, since 8, and
 //	            kind 1: set 16, count 1, target ids of 2
@@ -95,6 +99,6 @@
 //
 // Format 1 of records and of snapshots is the first. Buckets with an owner or with
 // configurations have format 2, as have versions and uploads with attributes and parts
-// that are sealed; what knows only format 1 refuses to read these. The parts inside a
-// record have its format.
+// that are sealed; versions and uploads with a lock have format 3. What knows only older
+// ones refuses to read these. The parts inside a record have its format.
 package metadata

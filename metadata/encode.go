@@ -63,7 +63,7 @@ func EncodeManifest(dst []byte, v *Version, parts []Part) []byte {
 
 // DecodeManifest reads what EncodeManifest wrote, all of b; ErrCorrupt otherwise.
 func DecodeManifest(b []byte) (*Version, []Part, error) {
-	d, _, err := unsealUpTo(attrsFormat, nil, b)
+	d, _, err := unsealUpTo(lockFormat, nil, b)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -92,6 +92,9 @@ func versionFormat(v *Version) byte {
 	format := byte(recordFormat)
 	if len(v.Attrs) > 0 {
 		format = attrsFormat
+	}
+	if !v.Lock.IsZero() || v.LockPart != nil {
+		format = lockFormat
 	}
 	for _, p := range []*Part{v.Inline, v.Manifest} {
 		if p != nil {
@@ -145,8 +148,14 @@ func appendVersionAs(dst []byte, v *Version, key string, format byte) []byte {
 	if v.Manifest != nil {
 		dst = appendPart(dst, v.Manifest, format)
 	}
-	if format == attrsFormat {
+	if format >= attrsFormat {
 		dst = appendPairs(dst, v.Attrs)
+	}
+	if format >= lockFormat {
+		dst = appendLock(dst, &v.Lock, v.LockPart)
+		if v.LockPart != nil {
+			dst = appendPart(dst, v.LockPart, format)
+		}
 	}
 	return dst
 }
@@ -154,7 +163,7 @@ func appendVersionAs(dst []byte, v *Version, key string, format byte) []byte {
 // decodeVersion reads the value of a KV key. objKey is the S3 key in it, or "" to
 // take the one in the record.
 func decodeVersion(kvKey, value []byte, objKey string) (*Version, error) {
-	d, _, err := unsealUpTo(attrsFormat, kvKey, value)
+	d, _, err := unsealUpTo(lockFormat, kvKey, value)
 	if err != nil {
 		return nil, err
 	}
@@ -207,8 +216,12 @@ func (d *decoder) version(v *Version, objKey string) {
 		v.Manifest = new(Part)
 		d.part(v.Manifest)
 	}
-	if d.format == attrsFormat {
+	if d.format >= attrsFormat {
 		v.Attrs = d.pairs()
+	}
+	if d.format >= lockFormat && d.lock(&v.Lock) {
+		v.LockPart = new(Part)
+		d.part(v.LockPart)
 	}
 }
 
@@ -255,7 +268,7 @@ func appendPart(dst []byte, p *Part, format byte) []byte {
 	dst = appendTime(dst, p.Modified)
 	dst = appendDigest(dst, p.Digest)
 	dst = appendTargets(dst, p.Targets)
-	if format == attrsFormat {
+	if format >= attrsFormat {
 		var flags byte
 		if p.Sealed {
 			flags |= partSealed
@@ -284,7 +297,7 @@ func (d *decoder) part(p *Part) {
 	p.Modified = d.time()
 	d.digest(&p.Digest)
 	p.Targets = d.targets()
-	if d.format == attrsFormat {
+	if d.format >= attrsFormat {
 		flags := d.u8()
 		p.Sealed = flags&partSealed != 0
 		d.bad = d.bad || flags&^partSealed != 0

@@ -82,6 +82,11 @@ func samples() []sample {
 			golden: "02 0068e5cf8b010000 00 00 00 00 00 01 01 61 01 62"},
 		{name: "null pointer", key: keyIn(nil, spaceNull, 7, "k"), decode: func(k, v []byte) (any, error) { return decodeID(k, v) },
 			golden: "01 c1000000000000000000000000000000"},
+		{name: "locked version", decode: func(k, v []byte) (any, error) { return decodeVersion(k, v, "") },
+			golden: "03 00 0068e5cf8b010000 0000000000000000 00000000000000000000000000000000 c1000000000000000000000000000000 0000 " +
+				"00 00 00 01 6b 00 00 00 00 1a 0068e5cf8b010000 " + goldenPart + " 00"},
+		{name: "locked upload", key: keyWithID(nil, spaceUpload, 7, "k", UploadID{9}), decode: func(k, v []byte) (any, error) { return decodeUpload(k, v) },
+			golden: "03 0068e5cf8b010000 00 00 00 00 00 00 05 0068e5cf8b010000"},
 	}
 	list[0].value = EncodeVersion(nil, sampleVersion())
 	list[1].value = seal(appendPartRecord(nil, samplePart()), 0, list[1].key)
@@ -103,6 +108,10 @@ func samples() []sample {
 	list[13].value = seal(appendPartRecord(nil, sealed), 0, list[13].key)
 	list[14].value = encodeUpload(nil, list[14].key, &Upload{Initiated: since, Template: Version{Attrs: map[string]string{"a": "b"}}})
 	list[15].value = encodeID(nil, list[15].key, VersionID{0xc1})
+	list[16].value = EncodeVersion(nil, &Version{Key: "k", ID: VersionID{0xc1}, Modified: since, LockPart: samplePart(),
+		Lock: Lock{Mode: LockCompliance, Until: since, Hold: HoldOn}})
+	list[17].value = encodeUpload(nil, list[17].key, &Upload{Initiated: since,
+		Template: Version{Lock: Lock{Mode: LockGovernance, Until: since, Hold: HoldOff}}})
 	return list
 }
 

@@ -22,6 +22,10 @@ var (
 	ErrInvalidPart      = errors.New("invalid part")
 	ErrInvalidPartOrder = errors.New("invalid part order")
 	ErrPartTooSmall     = errors.New("part too small")
+	// ErrLocked: retention or a legal hold forbids it; nothing was done.
+	ErrLocked = errors.New("protected by object lock")
+	// ErrNotVersioned: locks need a bucket in which versioning is enabled.
+	ErrNotVersioned = errors.New("versioning is not enabled")
 	// ErrStale: the record changed since the caller read it; nothing was done.
 	ErrStale = errors.New("record changed")
 	// ErrTooLarge: a key or a value is beyond the limits of KV.

@@ -11,7 +11,8 @@ import (
 // a multipart object. Versions of a key may come in any order; that with the
 // smallest ID becomes current. Of null versions the newest is kept, the others become
 // garbage. What is there already is left as it is. A bucket that is missing is made,
-// and is versioning-enabled from when a version that is not null is imported.
+// and is versioning-enabled from when a version that is not null is imported; with a
+// locked one it is a bucket of ConfigObjectLock.
 func (db *DB) ImportVersion(ctx context.Context, bucket string, v *Version, parts []Part) error {
 	return db.update(ctx, "import version", func(t Txn, s *scratch) error {
 		b, err := db.importBucket(t, s, bucket, v)
@@ -45,11 +46,16 @@ func (db *DB) importBucket(t Txn, s *scratch, name string, v *Version) (*Bucket,
 	if err != nil {
 		return nil, err
 	}
-	if b.Versioning != Unversioned || !v.DeleteMarker && v.Null {
+	versioned := *b
+	if b.Versioning == Unversioned && (v.DeleteMarker || !v.Null) {
+		versioned.Versioning = VersioningEnabled
+	}
+	if !v.Lock.IsZero() && b.Configs[ConfigObjectLock] == "" {
+		versioned.Versioning = VersioningEnabled
+		versioned.enableLock(LockEnabled)
+	} else if versioned.Versioning == b.Versioning {
 		return b, nil
 	}
-	versioned := *b
-	versioned.Versioning = VersioningEnabled
 	return &versioned, putBucket(t, s, &versioned)
 }
 

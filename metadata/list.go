@@ -71,7 +71,7 @@ func list(r Reader, s *scratch, b *Bucket, q ListQuery, page *ListPage) error {
 
 // decode reads the fields that the record has.
 func (e *ListEntry) decode(k, raw []byte) error {
-	d, _, err := unsealUpTo(attrsFormat, k, raw)
+	d, _, err := unsealUpTo(lockFormat, k, raw)
 	if err != nil {
 		return err
 	}

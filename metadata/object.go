@@ -181,7 +181,7 @@ func (o *object) removeOld(v *Version) error {
 func (o *object) discard(v *Version) error { return o.db.discard(o.t, o.s, v) }
 
 func (db *DB) discard(t Txn, s *scratch, v *Version) error {
-	for _, p := range []*Part{v.Inline, v.Manifest} {
+	for _, p := range []*Part{v.Inline, v.Manifest, v.LockPart} {
 		if p == nil {
 			continue
 		}
@@ -196,9 +196,13 @@ func (db *DB) discard(t Txn, s *scratch, v *Version) error {
 }
 
 // replaceNull removes the null version, wherever it is, for another to take its place.
+// ErrLocked, before anything was changed, when that may not be.
 func (o *object) replaceNull() error {
 	if o.cur != nil && o.cur.Null {
 		old := o.cur
+		if old.Lock.Blocks(o.db.now(), false) {
+			return ErrLocked
+		}
 		if err := o.removeCurrent(); err != nil {
 			return err
 		}
@@ -210,6 +214,9 @@ func (o *object) replaceNull() error {
 	old, err := readNullOld(o.t, o.s, o.bucket.ID, o.key)
 	if err != nil || old == nil {
 		return err
+	}
+	if old.Lock.Blocks(o.db.now(), false) {
+		return ErrLocked
 	}
 	if err := o.removeOld(old); err != nil {
 		return err

@@ -52,14 +52,17 @@ func encodeUpload(dst, key []byte, u *Upload) []byte {
 	dst = appendPairs(dst, u.Template.Headers)
 	dst = appendPairs(dst, u.Template.UserMeta)
 	dst = appendPairs(dst, u.Template.Tags)
-	if format == attrsFormat {
+	if format >= attrsFormat {
 		dst = appendPairs(dst, u.Template.Attrs)
+	}
+	if format >= lockFormat {
+		dst = appendLock(dst, &u.Template.Lock, nil)
 	}
 	return seal(dst, start, key)
 }
 
 func decodeUpload(key, value []byte) (*Upload, error) {
-	d, format, err := unsealUpTo(attrsFormat, key, value)
+	d, format, err := unsealUpTo(lockFormat, key, value)
 	if err != nil {
 		return nil, err
 	}
@@ -74,8 +77,11 @@ func decodeUpload(key, value []byte) (*Upload, error) {
 	u.Template.Headers = d.pairs()
 	u.Template.UserMeta = d.pairs()
 	u.Template.Tags = d.pairs()
-	if format == attrsFormat {
+	if format >= attrsFormat {
 		u.Template.Attrs = d.pairs()
+	}
+	if format >= lockFormat && d.lock(&u.Template.Lock) {
+		d.bad = true
 	}
 	return u, d.end()
 }

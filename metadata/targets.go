@@ -161,9 +161,13 @@ func findPart(r Reader, s *scratch, ref *PartRef) (v *Version, current bool, p *
 		if v == nil {
 			return nil, false, nil, ErrStale
 		}
-		p = v.Inline
-		if ref.Number == 0 {
+		switch ref.Number {
+		case 0:
 			p = v.Manifest
+		case LockPartNumber:
+			p = v.LockPart
+		default:
+			p = v.Inline
 		}
 	}
 	if p == nil || ref.Set != (SetID{}) && ref.Set != p.Set {

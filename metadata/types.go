@@ -84,6 +84,11 @@ type Version struct {
 	// Manifest describes a multipart object on the targets (a small part whose
 	// bytes are the encoded version and its parts), nil otherwise.
 	Manifest *Part
+	// Lock protects the version from being removed.
+	Lock Lock
+	// LockPart says Lock on the targets when it was changed after the version was
+	// written (a part of no bytes, whose descriptor has it); nil otherwise.
+	LockPart *Part
 }
 
 // ETag is the entity tag without quotes: MD5 in hexadecimal, with "-N" for a
@@ -126,7 +131,7 @@ type Upload struct {
 	ID        UploadID
 	Key       string
 	Initiated time.Time
-	Template  Version // Headers, UserMeta, Tags, Attrs; the rest unset
+	Template  Version // Headers, UserMeta, Tags, Attrs, Lock; the rest unset
 	Algorithm checksum.Algorithm
 	Type      checksum.Type
 }
@@ -139,6 +144,8 @@ type Condition struct {
 	IfMatch []string
 	// IfNoneMatch: no current version has one of these ETags ("*": there is none).
 	IfNoneMatch []string
+	// BypassGovernance: a version under governance retention may be removed.
+	BypassGovernance bool
 }
 
 // Garbage is a chunk set that nothing refers to any more.
@@ -153,9 +160,9 @@ type Garbage struct {
 type PartRef struct {
 	BucketID uint64
 	Key      string
-	Version  VersionID // of an inline part or a manifest
+	Version  VersionID // of an inline part, a manifest or a LockPart
 	Upload   UploadID  // of a multipart part; zero otherwise
-	Number   uint16    // part number; 0 is the manifest
+	Number   uint16    // part number; 0 is the manifest, LockPartNumber the LockPart
 	Set      SetID     // what the record must hold, or else ErrStale; zero: anything
 }
 

@@ -230,8 +230,14 @@ func (w *walker) version(v *Version, current bool) error {
 
 // record passes the parts of v from pos.number on.
 func (w *walker) record(v *Version) error {
-	if v.Manifest != nil && w.pos.number == 0 {
-		w.emit(PartRef{Version: v.ID, Number: 0}, v.Manifest)
+	if w.pos.number == 0 {
+		if v.LockPart != nil {
+			w.emit(PartRef{Version: v.ID, Number: LockPartNumber}, v.LockPart)
+		}
+		if v.Manifest != nil {
+			w.emit(PartRef{Version: v.ID, Number: 0}, v.Manifest)
+		}
+		w.pos.number = 1
 	}
 	if v.Inline != nil && w.pos.number <= 1 && !w.full() {
 		w.emit(PartRef{Version: v.ID, Number: 1}, v.Inline)

@@ -42,6 +42,7 @@ type PutRequest struct {
 	Headers  map[string]string
 	UserMeta map[string]string
 	Tags     map[string]string
+	Lock     metadata.Lock
 	Cond     metadata.Condition
 }
 
@@ -75,6 +76,8 @@ type CompleteRequest struct {
 	Bucket, Key string
 	Upload      metadata.UploadID
 	Parts       []metadata.CompletedPart
+	// Lock has the retention for an upload that was created without one.
+	Lock metadata.Lock
 	// Check, when not nil, sees the object's digest and size before it becomes visible.
 	Check func(Sums, int64) error
 	Cond  metadata.Condition

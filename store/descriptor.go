@@ -24,6 +24,7 @@ const (
 	kindPart     descriptorKind = 2 // a part of a multipart upload
 	kindManifest descriptorKind = 3 // the version and the parts of a multipart object
 	kindSnapshot descriptorKind = 4 // a piece of a snapshot of the metadata
+	kindLock     descriptorKind = 5 // the lock of a version, as it is since it was changed
 )
 
 // descriptor is what every chunk says of itself, so that the metadata can be
@@ -32,7 +33,8 @@ const (
 type descriptor struct {
 	kind   descriptorKind
 	bucket string
-	// version is set for kindObject, with Inline, and kindManifest, with Manifest.
+	// version is set for kindObject, with Inline, kindManifest, with Manifest, and
+	// kindLock, with LockPart.
 	version *metadata.Version
 	// The rest is set for kindPart.
 	upload metadata.UploadID
@@ -110,13 +112,16 @@ func parseDescriptor(b []byte) (*descriptor, error) {
 		return nil, err
 	}
 	switch d.kind {
-	case kindObject, kindManifest:
+	case kindObject, kindManifest, kindLock:
 		if d.version, err = metadata.DecodeVersion(b); err != nil {
 			return nil, err
 		}
 		d.part = d.version.Inline
-		if d.kind == kindManifest {
+		switch d.kind {
+		case kindManifest:
 			d.part = d.version.Manifest
+		case kindLock:
+			d.part = d.version.LockPart
 		}
 		d.key = d.version.Key
 	case kindPart:

@@ -27,10 +27,13 @@ func sampleDescriptors() []descriptor {
 	v := &metadata.Version{Key: "a/b", ID: metadata.VersionID{5}, Modified: p.Modified, Size: p.Size,
 		MD5: p.MD5, Digest: p.Digest, UserMeta: map[string]string{"x": "y"}, Tags: map[string]string{"t": "u"}, Inline: p}
 	m := &metadata.Version{Key: "m", Modified: p.Modified, Size: 1, PartCount: 1, Upload: metadata.UploadID{8}, Manifest: p}
+	l := &metadata.Version{Key: "l", ID: metadata.VersionID{6}, Modified: p.Modified, LockPart: p,
+		Lock: metadata.Lock{Mode: metadata.LockGovernance, Until: p.Modified, Hold: metadata.HoldOn}}
 	return []descriptor{
 		{kind: kindObject, bucket: "bucket", version: v, key: "a/b", part: p},
 		{kind: kindPart, bucket: "bucket", upload: metadata.UploadID{4}, key: "k", part: p},
 		{kind: kindManifest, bucket: "b", version: m, key: "m", part: p},
+		{kind: kindLock, bucket: "b", version: l, key: "l", part: p},
 	}
 }
 

@@ -56,9 +56,10 @@
 //	magic        "WFTD": that this is a descriptor at all
 //	version      1
 //	kind         1 object in one piece, 2 part of an upload, 3 manifest,
-//	             4 piece of a snapshot of the metadata
-//	body         kinds 1 and 3: a record of metadata.EncodeVersion with the part
-//	             that the chunk is of as Inline (1) or Manifest (3)
+//	             4 piece of a snapshot of the metadata, 5 lock of a version
+//	body         kinds 1, 3 and 5: a record of metadata.EncodeVersion with the part
+//	             that the chunk is of as Inline (1), Manifest (3) or LockPart (5);
+//	             that of kind 5 names the version and has its lock, and no more
 //	             kind 2: upload id (16), key length (2), key, and a record of
 //	             metadata.EncodePart
 //	             kind 4, with an empty bucket: number of the snapshot (8), piece
@@ -68,6 +69,8 @@
 // The records hold the geometry, the sums, and the targets as they were chosen. A
 // shard that went elsewhere when its target failed is found by its id, not there.
 // The bytes of a manifest are a record of metadata.EncodeManifest. A descriptor is at
-// most extent.MaxMeta bytes; tags that would make it longer are left out, and a
-// rebuild does not bring them back.
+// most extent.MaxMeta bytes. A lock that is set with an object is in the version's record;
+// a change of it later is a set of its own, of no bytes, which the version's record in
+// the metadata refers to. Tags that would make a descriptor longer are left out, and
+// a rebuild does not bring them back.
 package store

@@ -84,6 +84,9 @@ func (s *Store) Complete(ctx context.Context, req *CompleteRequest) (*PutResult,
 	v := up.Template
 	v.Key, v.Upload, v.PartCount = req.Key, req.Upload, len(parts)
 	v.Null = bucket.Versioning != metadata.VersioningEnabled
+	if v.Lock.Mode == metadata.LockNone { // a hold alone leaves the retention to the default
+		v.Lock.Mode, v.Lock.Until = req.Lock.Mode, req.Lock.Until
+	}
 	if err := sumParts(&v, up, parts); err != nil {
 		return nil, err
 	}

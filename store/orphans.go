@@ -179,6 +179,8 @@ func (s *Store) refOf(ctx context.Context, d *descriptor, set metadata.SetID) (m
 		ref.Version, ref.Number = d.version.ID, 1
 	case kindManifest:
 		ref.Version = d.version.ID
+	case kindLock:
+		ref.Version, ref.Number = d.version.ID, metadata.LockPartNumber
 	default:
 		ref.Upload, ref.Number = d.upload, d.part.Number
 	}

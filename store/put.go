@@ -31,7 +31,7 @@ func (s *Store) Put(ctx context.Context, req *PutRequest) (*PutResult, error) {
 	}
 	v := &metadata.Version{
 		Key: req.Key, Size: req.Size, Null: bucket.Versioning != metadata.VersioningEnabled,
-		Headers: req.Headers, UserMeta: req.UserMeta, Tags: req.Tags,
+		Headers: req.Headers, UserMeta: req.UserMeta, Tags: req.Tags, Lock: req.Lock,
 	}
 	st, err := s.storePart(ctx, &partSource{
 		body: req.Body, size: req.Size, layout: s.cfg.Layout, alg: req.Algorithm, check: req.Check,
@@ -81,6 +81,7 @@ func (s *Store) unmade(err error, p *metadata.Part) error {
 	for _, refused := range []error{
 		metadata.ErrNoSuchBucket, metadata.ErrPrecondition, metadata.ErrNoSuchKey, metadata.ErrNoSuchUpload,
 		metadata.ErrInvalidPart, metadata.ErrInvalidPartOrder, metadata.ErrPartTooSmall, metadata.ErrStale,
+		metadata.ErrLocked, metadata.ErrNoSuchVersion,
 	} {
 		if errors.Is(err, refused) {
 			s.settled(p.Set)

@@ -38,6 +38,7 @@ type RebuildResult struct {
 	Uploads  int64    `json:"uploads"`  // unfinished ones seen whose parts are left to the collector
 	Damaged  int64    `json:"damaged"`  // parts with shards missing, queued for repair
 	Lost     int64    `json:"lost"`     // parts with fewer shards than needed
+	Locks    int64    `json:"locks"`    // changes of locks that the snapshot did not have
 	Ignored  int64    `json:"ignored"`  // chunk sets older than the snapshot, deleted or replaced since
 	Problems []string `json:"problems,omitempty"`
 }
@@ -58,7 +59,7 @@ func Rebuild(ctx context.Context, c RebuildConfig, report Report) (*RebuildResul
 	defer rb.s.cancel()
 	for _, step := range []func(context.Context) error{
 		func(ctx context.Context) error { return rb.scan(ctx, newProgress(report, "scan")) },
-		rb.restore, rb.targets, rb.mark, rb.versions, rb.parts, rb.keepSnapshots, rb.place,
+		rb.restore, rb.targets, rb.mark, rb.versions, rb.locks, rb.parts, rb.keepSnapshots, rb.place,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, fmt.Errorf("rebuild metadata: %w", err)
@@ -148,7 +149,7 @@ func (rb *rebuild) chunk(ctx context.Context, place int, id extent.ID) {
 	if f == nil {
 		f = &foundSet{kind: d.kind, snapshot: d.snapshot, where: make([]metadata.TargetID, len(d.part.Targets))}
 		switch {
-		case d.version != nil:
+		case d.version != nil && d.kind != kindLock:
 			f.made = int64(^binary.BigEndian.Uint64(d.version.ID[:]))
 		default:
 			f.made = d.part.Modified.UnixNano()

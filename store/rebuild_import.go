@@ -143,6 +143,37 @@ func (rb *rebuild) use(p *metadata.Part, f *foundSet) error {
 	return nil
 }
 
+// locks enters changes of locks that are newer than the snapshot. Those of versions that
+// are not there are for the collector.
+func (rb *rebuild) locks(ctx context.Context) error {
+	for set, f := range rb.sets {
+		if f.known || f.kind != kindLock {
+			continue
+		}
+		if rb.old(f) {
+			rb.r.Ignored++
+			continue
+		}
+		d, err := rb.describe(ctx, set, f)
+		if err == nil {
+			if err = rb.use(d.part, f); err == nil {
+				err = rb.c.Meta.ImportLock(ctx, d.bucket, d.version)
+			}
+		}
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.Is(err, metadata.ErrNoSuchVersion):
+			rb.r.Ignored++
+		case err != nil:
+			problem(&rb.r.Problems, "lock in set %x not imported: %v", set, err)
+		default:
+			rb.r.Locks++
+		}
+	}
+	return nil
+}
+
 // parts enters parts of uploads that the snapshot knows as under way; other
 // uploads cannot be gone on with.
 func (rb *rebuild) parts(ctx context.Context) error {

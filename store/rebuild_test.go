@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"testing"
+	"time"
 
 	"github.com/weftstore/weft/metadata"
 )
@@ -24,7 +25,7 @@ func listing(t *testing.T, db *metadata.DB) []metadata.Version {
 			t.Fatal(err)
 		}
 		c := *v
-		c.Inline, c.Manifest = nil, nil
+		c.Inline, c.Manifest, c.LockPart = nil, nil, nil
 		list = append(list, c)
 	}
 	return list
@@ -96,6 +97,9 @@ func testRebuild(t *testing.T, versioned bool, snapshotAt, lost int) {
 		}
 		k := fmt.Sprint("multi", round)
 		bodies[k] = r.multipart(t, k, 5<<20, 1000)
+		if versioned {
+			r.lockSome(t, round, bodies)
+		}
 		if round == snapshotAt {
 			if err := r.Snapshot(t.Context()); err != nil {
 				t.Fatal(err)
@@ -121,6 +125,28 @@ func testRebuild(t *testing.T, versioned bool, snapshotAt, lost int) {
 		t.Fatalf("listing differs:\n%+v\n%+v", got, want)
 	}
 	serveRebuilt(t, r, db, cfg.Targets, bodies)
+}
+
+// lockSome locks an object as it is put, and changes the locks of others twice.
+func (r *rig) lockSome(t *testing.T, round int, bodies map[string][]byte) {
+	t.Helper()
+	k := fmt.Sprint("locked", round)
+	bodies[k] = testBody(100, 1)
+	until := r.now().Add(time.Hour)
+	_, err := r.Put(t.Context(), &PutRequest{Bucket: "b", Key: k, Size: 100, Body: bytes.NewReader(bodies[k]),
+		Lock: metadata.Lock{Mode: metadata.LockCompliance, Until: until.UTC().Truncate(time.Millisecond)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range []string{k, fmt.Sprint("k", round), fmt.Sprint("multi", round)} {
+		for i := range 2 {
+			c := metadata.LockChange{Hold: metadata.HoldOn,
+				Retention: &metadata.Lock{Mode: metadata.LockCompliance, Until: until.Add(time.Duration(i+1) * time.Minute)}}
+			if _, err := r.SetLock(t.Context(), "b", k, "", c); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 }
 
 // serveRebuilt reads everything through a store on the new metadata.
