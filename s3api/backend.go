@@ -58,6 +58,8 @@ type Objects interface {
 	Open(ctx context.Context, bucket, key, versionID string) (Object, error)
 	PutPart(ctx context.Context, r *store.PartRequest) (*store.PutResult, error)
 	Complete(ctx context.Context, r *store.CompleteRequest) (*store.PutResult, error)
+	// SetLock returns the version's id.
+	SetLock(ctx context.Context, bucket, key, versionID string, c metadata.LockChange) (string, error)
 }
 
 // Object is a version that was opened for reading. It belongs to one goroutine

@@ -25,6 +25,7 @@ type bucketState struct {
 	public bool // policy lets everybody in
 	broken bool // a document cannot be read: nobody but the owner's root gets in
 	block  publicBlock
+	lock   lockRule
 	read   time.Time
 }
 
@@ -88,6 +89,11 @@ func newBucketState(rec *metadata.Bucket) *bucketState {
 	}
 	if text := rec.Configs[configPublicBlock]; text != "" {
 		if b.block, err = decodePublicBlock([]byte(text)); err != nil {
+			b.broken = true
+		}
+	}
+	if text := rec.Configs[configLock]; text != "" {
+		if b.lock, err = decodeLockRule(text); err != nil {
 			b.broken = true
 		}
 	}

@@ -47,7 +47,7 @@ const docsTail = `
 | ` + "`..`" + ` in a key | a character like others; 400 InvalidURI if it would climb above the bucket, as on AWS |
 | ` + "`//`, `.`, `%2F`" + ` and trailing slashes in a key | kept as they are |
 | NUL or invalid UTF-8 in a key | 400 InvalidArgument |
-| headers for encryption, object lock, website redirects, MFA, append | 501 NotImplemented |
+| headers for encryption, website redirects, MFA, append | 501 NotImplemented |
 | ` + "`x-amz-acl`" + ` | private, bucket-owner-read and bucket-owner-full-control are accepted, other canned ACLs and grants are 400 AccessControlListNotSupported |
 | ownership | BucketOwnerEnforced is the only one, for each bucket: access is a matter of policies |
 | Block Public Access | a bucket that was never told otherwise blocks nothing; nothing is public without a bucket policy either |

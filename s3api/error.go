@@ -93,6 +93,8 @@ var translations = [...]struct {
 	{metadata.ErrBucketExists, errBucketAlreadyOwnedByYou},
 	{metadata.ErrBucketNotEmpty, errBucketNotEmpty},
 	{metadata.ErrTooManyBuckets, errTooManyBuckets},
+	{metadata.ErrLocked, errObjectLocked},
+	{metadata.ErrNotVersioned, errInvalidBucketState.saying("Versioning must be 'Enabled' on the bucket to apply a Object Lock configuration")},
 	{metadata.ErrStale, errConditionalRequestConflict},
 	{store.ErrBusy, errSlowDown},
 	{store.ErrFull, errInsufficientStorage},

@@ -19,6 +19,7 @@ var (
 	errInsufficientStorage        = &Error{Code: "InsufficientStorage", Status: http.StatusInsufficientStorage, Message: "There is not enough free space to store the object."}
 	errInternal                   = &Error{Code: "InternalError", Status: http.StatusInternalServerError, Message: "We encountered an internal error. Please try again."}
 	errInvalidArgument            = &Error{Code: "InvalidArgument", Status: http.StatusBadRequest, Message: "Invalid Argument"}
+	errInvalidBucketState         = &Error{Code: "InvalidBucketState", Status: http.StatusConflict, Message: "The request is not valid with the current state of the bucket."}
 	errInvalidBucketName          = &Error{Code: "InvalidBucketName", Status: http.StatusBadRequest, Message: "The specified bucket is not valid."}
 	errInvalidDigest              = &Error{Code: "InvalidDigest", Status: http.StatusBadRequest, Message: "The Content-MD5 you specified was invalid."}
 	errInvalidPart                = &Error{Code: "InvalidPart", Status: http.StatusBadRequest, Message: "One or more of the specified parts could not be found.  The part may not have been uploaded, or the specified entity tag may not match the part's entity tag."}
@@ -26,6 +27,7 @@ var (
 	errInvalidPartNumber          = &Error{Code: "InvalidPartNumber", Status: http.StatusRequestedRangeNotSatisfiable, Message: "The requested partnumber is not satisfiable"}
 	errInvalidRange               = &Error{Code: "InvalidRange", Status: http.StatusRequestedRangeNotSatisfiable, Message: "The requested range is not satisfiable"}
 	errInvalidRequest             = &Error{Code: "InvalidRequest", Status: http.StatusBadRequest, Message: "Invalid Request"}
+	errInvalidRetention           = &Error{Code: "InvalidRetentionPeriod", Status: http.StatusBadRequest, Message: "The retention period specified is invalid."}
 	errInvalidStorageClass        = &Error{Code: "InvalidStorageClass", Status: http.StatusBadRequest, Message: "The storage class you specified is not valid"}
 	errInvalidTag                 = &Error{Code: "InvalidTag", Status: http.StatusBadRequest, Message: "The tag provided was not a valid tag. This error can occur if the tag did not pass input validation."}
 	errInvalidURI                 = &Error{Code: "InvalidURI", Status: http.StatusBadRequest, Message: "Couldn't parse the specified URI."}
@@ -39,6 +41,8 @@ var (
 	errNoSuchBucket               = &Error{Code: "NoSuchBucket", Status: http.StatusNotFound, Message: "The specified bucket does not exist"}
 	errNoSuchBucketPolicy         = &Error{Code: "NoSuchBucketPolicy", Status: http.StatusNotFound, Message: "The bucket policy does not exist"}
 	errNoSuchKey                  = &Error{Code: "NoSuchKey", Status: http.StatusNotFound, Message: "The specified key does not exist."}
+	errNoSuchLockConfiguration    = &Error{Code: "ObjectLockConfigurationNotFoundError", Status: http.StatusNotFound, Message: "Object Lock configuration does not exist for this bucket"}
+	errNoSuchObjectLock           = &Error{Code: "NoSuchObjectLockConfiguration", Status: http.StatusNotFound, Message: "The specified object does not have a ObjectLock configuration"}
 	errNoSuchOwnership            = &Error{Code: "OwnershipControlsNotFoundError", Status: http.StatusNotFound, Message: "The bucket ownership controls were not found"}
 	errNoSuchPublicBlock          = &Error{Code: "NoSuchPublicAccessBlockConfiguration", Status: http.StatusNotFound, Message: "The public access block configuration was not found"}
 	errNoSuchTagSet               = &Error{Code: "NoSuchTagSet", Status: http.StatusNotFound, Message: "The TagSet does not exist"}
@@ -46,6 +50,7 @@ var (
 	errNoSuchVersion              = &Error{Code: "NoSuchVersion", Status: http.StatusNotFound, Message: "The specified version does not exist."}
 	errNotImplemented             = &Error{Code: "NotImplemented", Status: http.StatusNotImplemented, Message: "A header or query you provided implies functionality that is not implemented"}
 	errNotModified                = &Error{Code: "NotModified", Status: http.StatusNotModified, Message: "Not Modified"}
+	errObjectLocked               = &Error{Code: "AccessDenied", Status: http.StatusForbidden, Message: "Access Denied because object protected by object lock."}
 	errPreconditionFailed         = &Error{Code: "PreconditionFailed", Status: http.StatusPreconditionFailed, Message: "At least one of the pre-conditions you specified did not hold"}
 	errRequestTimeout             = &Error{Code: "RequestTimeout", Status: http.StatusBadRequest, Message: "Your socket connection to the server was not read from or written to within the timeout period. Idle connections will be closed."}
 	errServiceUnavailable         = &Error{Code: "ServiceUnavailable", Status: http.StatusServiceUnavailable, Message: "Service is unable to handle request."}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/weftstore/weft/internal/checksum"
 	"github.com/weftstore/weft/metadata"
@@ -72,7 +73,7 @@ func (f *fakeObjects) Put(ctx context.Context, r *store.PutRequest) (*store.PutR
 		return nil, err
 	}
 	v := &metadata.Version{Key: r.Key, ID: f.db.NewVersionID(), Modified: testTime, Size: r.Size, MD5: sums.MD5, Digest: sums.Digest,
-		Headers: r.Headers, UserMeta: r.UserMeta, Tags: r.Tags}
+		Headers: r.Headers, UserMeta: r.UserMeta, Tags: r.Tags, Lock: r.Lock}
 	if r.Size > 0 {
 		v.Inline = &part
 	}
@@ -114,6 +115,9 @@ func (f *fakeObjects) Complete(ctx context.Context, r *store.CompleteRequest) (*
 	}
 	v := u.Template
 	v.Key, v.ID, v.Modified, v.PartCount, v.Upload = r.Key, f.db.NewVersionID(), testTime, len(parts), r.Upload
+	if v.Lock.Mode == metadata.LockNone {
+		v.Lock.Mode, v.Lock.Until = r.Lock.Mode, r.Lock.Until
+	}
 	var md5s []byte
 	var digests [][]byte
 	for i := range parts {
@@ -135,6 +139,18 @@ func (f *fakeObjects) Complete(ctx context.Context, r *store.CompleteRequest) (*
 		return nil, err
 	}
 	return &store.PutResult{ETag: v.ETag(), VersionID: res.VersionID, Sums: store.Sums{MD5: v.MD5, Digest: v.Digest}, Size: v.Size}, nil
+}
+
+func (f *fakeObjects) SetLock(ctx context.Context, bucket, key, versionID string, c metadata.LockChange) (string, error) {
+	v, _, err := f.db.Get(ctx, bucket, key, versionID)
+	if err != nil {
+		return "", err
+	}
+	want, err := c.Apply(v.Lock, time.Now())
+	if err != nil {
+		return "", err
+	}
+	return f.db.SetLock(ctx, bucket, key, versionID, c, want, nil)
 }
 
 func (f *fakeObjects) Open(ctx context.Context, bucket, key, versionID string) (Object, error) {

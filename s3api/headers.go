@@ -36,7 +36,7 @@ func (c *call) checkHeaders() error {
 
 // refusedPrefixes begin families of headers without an implementation.
 var refusedPrefixes = [...]string{
-	"X-Amz-Server-Side-Encryption", "X-Amz-Copy-Source-Server-Side-Encryption", "X-Amz-Object-Lock-",
+	"X-Amz-Server-Side-Encryption", "X-Amz-Copy-Source-Server-Side-Encryption",
 	"X-Amz-If-Match-", "X-Amz-Rename-",
 }
 
@@ -56,8 +56,8 @@ func checkHeader(name, value string) error {
 	case "X-Amz-Website-Redirect-Location", "X-Amz-Write-Offset-Bytes", "X-Amz-Mfa":
 		return refused()
 	case "X-Amz-Bucket-Object-Lock-Enabled":
-		if !strings.EqualFold(value, "false") {
-			return refused()
+		if !strings.EqualFold(value, "false") && !strings.EqualFold(value, "true") {
+			return badArgument("x-amz-bucket-object-lock-enabled", value, "Invalid value")
 		}
 	case "X-Amz-Object-Ownership":
 		if value != "BucketOwnerEnforced" {

@@ -29,6 +29,8 @@ const (
 	partDoc         = "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>x</ETag></Part></CompleteMultipartUpload>"
 	deleteDoc       = "<Delete><Object><Key>k</Key></Object></Delete>"
 	ownershipDoc    = "<OwnershipControls><Rule><ObjectOwnership>BucketOwnerEnforced</ObjectOwnership></Rule></OwnershipControls>"
+	lockDoc         = "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled></ObjectLockConfiguration>"
+	retentionDoc    = "<Retention><Mode>GOVERNANCE</Mode><RetainUntilDate>2100-01-01T00:00:00Z</RetainUntilDate></Retention>"
 	policyDoc       = `{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":"*","Action":"s3:PutBucketLogging","Resource":"arn:aws:s3:::bucket"}]}`
 )
 
@@ -59,6 +61,8 @@ var matrix = map[string][]matrixRow{
 	"PutBucketPolicy":               {{target: "/bucket?policy", body: policyDoc, actions: []string{"s3:PutBucketPolicy"}}},
 	"DeleteBucketPolicy":            {{target: "/bucket?policy", actions: []string{"s3:DeleteBucketPolicy"}}},
 	"GetBucketPolicyStatus":         {{target: "/bucket?policyStatus", actions: []string{"s3:GetBucketPolicyStatus"}}},
+	"GetObjectLockConfiguration":    {{target: "/bucket?object-lock", actions: []string{"s3:GetBucketObjectLockConfiguration"}}},
+	"PutObjectLockConfiguration":    {{target: "/bucket?object-lock", body: lockDoc, actions: []string{"s3:PutBucketObjectLockConfiguration"}}},
 	"GetPublicAccessBlock":          {{target: "/bucket?publicAccessBlock", actions: []string{"s3:GetBucketPublicAccessBlock"}}},
 	"PutPublicAccessBlock":          {{target: "/bucket?publicAccessBlock", body: blockDoc, actions: []string{"s3:PutBucketPublicAccessBlock"}}},
 	"DeletePublicAccessBlock":       {{target: "/bucket?publicAccessBlock", actions: []string{"s3:PutBucketPublicAccessBlock"}}},
@@ -66,7 +70,8 @@ var matrix = map[string][]matrixRow{
 	"GetObject":           {{target: "/bucket/k", actions: []string{"s3:GetObject"}}, {target: versionedObject, actions: []string{"s3:GetObjectVersion"}}},
 	"HeadObject":          {{target: "/bucket/k", actions: []string{"s3:GetObject"}}, {target: versionedObject, actions: []string{"s3:GetObjectVersion"}}},
 	"GetObjectAttributes": {{target: "/bucket/k?attributes", header: []string{"X-Amz-Object-Attributes", "ETag"}, actions: []string{"s3:GetObject", "s3:GetObjectAttributes"}}, {target: versionedObject + "&attributes", header: []string{"X-Amz-Object-Attributes", "ETag"}, actions: []string{"s3:GetObjectVersion", "s3:GetObjectVersionAttributes"}}},
-	"PutObject":           {{target: "/bucket/new", body: "x", actions: []string{"s3:PutObject"}}, {target: "/bucket/new", body: "x", header: []string{"X-Amz-Tagging", "a=b", "X-Amz-Acl", "private"}, actions: []string{"s3:PutObject", "s3:PutObjectTagging", "s3:PutObjectAcl"}}},
+	"PutObject": {{target: "/bucket/new", body: "x", actions: []string{"s3:PutObject"}}, {target: "/bucket/new", body: "x", header: []string{lockModeHeader, "GOVERNANCE", lockUntilHeader, "2100-01-01T00:00:00Z", lockHoldHeader, "ON"}, actions: []string{"s3:PutObject", "s3:PutObjectRetention", "s3:PutObjectLegalHold"}},
+		{target: "/bucket/new", body: "x", header: []string{"X-Amz-Tagging", "a=b", "X-Amz-Acl", "private"}, actions: []string{"s3:PutObject", "s3:PutObjectTagging", "s3:PutObjectAcl"}}},
 	"CopyObject": {{target: "/bucket/new", header: []string{copySourceHeader, "/source/k"}, actions: []string{"s3:PutObject", "s3:GetObject"}, on: []string{"arn:aws:s3:::bucket/new", "arn:aws:s3:::source/k"}},
 		{target: "/bucket/new", header: []string{copySourceHeader, "/source/k?versionId=null"}, actions: []string{"s3:PutObject", "s3:GetObjectVersion"}, on: []string{"arn:aws:s3:::bucket/new", "arn:aws:s3:::source/k"}}},
 	"DeleteObject":        {{target: "/bucket/k", actions: []string{"s3:DeleteObject"}}, {target: versionedObject, actions: []string{"s3:DeleteObjectVersion"}}, {target: versionedObject, header: []string{"X-Amz-Bypass-Governance-Retention", "true"}, actions: []string{"s3:DeleteObjectVersion", "s3:BypassGovernanceRetention"}}},
@@ -76,6 +81,11 @@ var matrix = map[string][]matrixRow{
 	"GetObjectTagging":    {{target: "/bucket/k?tagging", actions: []string{"s3:GetObjectTagging"}}, {target: versionedObject + "&tagging", actions: []string{"s3:GetObjectVersionTagging"}}},
 	"PutObjectTagging":    {{target: "/bucket/k?tagging", body: tagDoc, actions: []string{"s3:PutObjectTagging"}}, {target: versionedObject + "&tagging", body: tagDoc, actions: []string{"s3:PutObjectVersionTagging"}}},
 	"DeleteObjectTagging": {{target: "/bucket/k?tagging", actions: []string{"s3:DeleteObjectTagging"}}, {target: versionedObject + "&tagging", actions: []string{"s3:DeleteObjectVersionTagging"}}},
+
+	"GetObjectRetention": {{target: versionedObject + "&retention", actions: []string{"s3:GetObjectRetention"}}},
+	"PutObjectRetention": {{target: versionedObject + "&retention", body: retentionDoc, actions: []string{"s3:PutObjectRetention"}}, {target: versionedObject + "&retention", body: retentionDoc, header: []string{"X-Amz-Bypass-Governance-Retention", "true"}, actions: []string{"s3:PutObjectRetention", "s3:BypassGovernanceRetention"}}},
+	"GetObjectLegalHold": {{target: versionedObject + "&legal-hold", actions: []string{"s3:GetObjectLegalHold"}}},
+	"PutObjectLegalHold": {{target: versionedObject + "&legal-hold", body: "<LegalHold><Status>OFF</Status></LegalHold>", actions: []string{"s3:PutObjectLegalHold"}}},
 
 	"CreateMultipartUpload":   {{target: "/bucket/new?uploads", actions: []string{"s3:PutObject"}}, {target: "/bucket/new?uploads", header: []string{"X-Amz-Tagging", "a=b"}, actions: []string{"s3:PutObject", "s3:PutObjectTagging"}}},
 	"UploadPart":              {{target: "/bucket/u?partNumber=1&uploadId={upload}", body: "x", actions: []string{"s3:PutObject"}}},
@@ -119,8 +129,11 @@ func newCell(t *testing.T, who *Principal, bucketPolicy string) *cell {
 	ctx := t.Context()
 	for _, name := range []string{"bucket", "source"} {
 		b := metadata.Bucket{Name: name, Owner: accountA}
-		if name == "bucket" && bucketPolicy != "" {
-			b.Configs = map[string]string{configPolicy: bucketPolicy}
+		if name == "bucket" {
+			b.Configs = map[string]string{configLock: metadata.LockEnabled}
+			if bucketPolicy != "" {
+				b.Configs[configPolicy] = bucketPolicy
+			}
 		}
 		if _, err := c.db.MakeBucket(ctx, b); err != nil {
 			t.Fatal(err)

@@ -71,7 +71,7 @@ func TestBucketSettings(t *testing.T) {
 	e.want(404, "NoSuchTagSet", "GET", "/bucket?tagging", "")
 	e.want(400, "InvalidTag", "PUT", "/bucket?tagging",
 		"<Tagging><TagSet><Tag><Key>k</Key><Value>v</Value></Tag><Tag><Key>k</Key><Value>v</Value></Tag></TagSet></Tagging>")
-	for _, q := range []string{"lifecycle", "cors", "object-lock", "website", "encryption", "replication", "logging"} {
+	for _, q := range []string{"analytics", "inventory", "metrics", "abac"} {
 		e.want(501, "NotImplemented", "GET", "/bucket?"+q, "")
 		e.want(501, "NotImplemented", "PUT", "/bucket?"+q, "<x/>")
 	}

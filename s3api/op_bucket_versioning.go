@@ -1,6 +1,7 @@
 package s3api
 
 import (
+	"errors"
 	"net/http"
 
 	"github.com/weftstore/weft/metadata"
@@ -35,6 +36,9 @@ func (c *call) putBucketVersioning() error {
 		return err
 	}
 	if err := c.h.cfg.Buckets.SetVersioning(c.ctx, c.bucket, state); err != nil {
+		if errors.Is(err, metadata.ErrLocked) {
+			return errInvalidBucketState.saying("An Object Lock configuration is present on this bucket, so the versioning state cannot be changed.")
+		}
 		return err
 	}
 	return c.done(http.StatusOK)

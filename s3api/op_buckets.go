@@ -111,8 +111,12 @@ func (c *call) createBucket() error {
 	if account := c.owner(); account != RootAccount {
 		b.Owner = account
 	}
+	b.Configs = map[string]string{}
 	if len(c.r.Header["X-Amz-Object-Ownership"]) > 0 {
-		b.Configs = map[string]string{configOwnership: "BucketOwnerEnforced"} // checkHeaders lets no other through
+		b.Configs[configOwnership] = "BucketOwnerEnforced" // checkHeaders lets no other through
+	}
+	if strings.EqualFold(c.r.Header.Get("X-Amz-Bucket-Object-Lock-Enabled"), "true") {
+		b.Configs[configLock], b.Versioning = metadata.LockEnabled, metadata.VersioningEnabled
 	}
 	if _, err := c.h.cfg.Buckets.MakeBucket(c.ctx, b); err != nil {
 		return c.bucketExists(err, b.Owner)

@@ -38,7 +38,8 @@ func (c *call) completeMultipartUpload() error {
 	if err != nil {
 		return err
 	}
-	res, err := c.h.cfg.Objects.Complete(c.ctx, &store.CompleteRequest{Bucket: c.bucket, Key: c.key, Upload: id, Parts: parts, Check: check, Cond: cond})
+	res, err := c.h.cfg.Objects.Complete(c.ctx, &store.CompleteRequest{Bucket: c.bucket, Key: c.key, Upload: id, Parts: parts,
+		Lock: c.state.lock.lock(c.h.cfg.Now()), Check: check, Cond: cond})
 	if err != nil {
 		return err
 	}

@@ -56,6 +56,9 @@ func (c *call) copyObject() error {
 	if req.Algorithm, err = c.copyAlgorithm(v); err != nil {
 		return err
 	}
+	if req.Lock, err = c.newLock(); err != nil {
+		return err
+	}
 	body, err := c.sourceBody(obj, byteRange{0, v.Size})
 	if err != nil {
 		return err

@@ -15,6 +15,7 @@ func (c *call) deleteObject() error {
 	if err != nil {
 		return err
 	}
+	cond.BypassGovernance = c.bypass()
 	res, err := c.h.cfg.Versions.Delete(c.ctx, c.bucket, c.key, versionID, cond)
 	if err != nil {
 		return err

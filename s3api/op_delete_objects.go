@@ -72,6 +72,16 @@ func (c *call) refuseDeletes(req *deleteRequest) error {
 		}
 		if !ok {
 			item.refused = errAccessDenied
+			continue
+		}
+		if !c.bypass() || item.VersionID == "" {
+			continue
+		}
+		if item.Cond.BypassGovernance, err = c.allowedKey("BypassGovernanceRetention", item.Key, item.VersionID); err != nil {
+			return err
+		}
+		if !item.Cond.BypassGovernance {
+			item.refused = errAccessDenied
 		}
 	}
 	return nil

@@ -78,6 +78,9 @@ func (c *call) checkReadParameters(versionID string) error {
 func (c *call) describe(obj Object) (selection, error) {
 	v, id := obj.Info()
 	c.setObject(v, id)
+	if err := c.setLock(v); err != nil {
+		return selection{}, err
+	}
 	p := readConditions(c.r.Header, "")
 	if err := p.check(v); err != nil {
 		return selection{}, err

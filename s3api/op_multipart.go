@@ -17,6 +17,9 @@ func (c *call) createMultipartUpload() error {
 	if u.Template.Tags, err = headerTags(c.r.Header); err != nil {
 		return err
 	}
+	if u.Template.Lock, err = c.headerLock(); err != nil {
+		return err
+	}
 	if u.Algorithm, u.Type, err = uploadChecksum(c.r.Header); err != nil {
 		return err
 	}

@@ -194,7 +194,7 @@ func TestRefusedHeaders(t *testing.T) {
 	e := newEnv(t)
 	e.ok("PUT", "/bucket", "")
 	for _, h := range []string{
-		"X-Amz-Server-Side-Encryption: AES256", "X-Amz-Server-Side-Encryption-Customer-Algorithm: AES256", "X-Amz-Object-Lock-Mode: COMPLIANCE",
+		"X-Amz-Server-Side-Encryption: AES256", "X-Amz-Server-Side-Encryption-Customer-Algorithm: AES256",
 		"X-Amz-Website-Redirect-Location: /x", "X-Amz-Write-Offset-Bytes: 0",
 		"X-Amz-Storage-Class: GLACIER",
 	} {
@@ -207,7 +207,6 @@ func TestRefusedHeaders(t *testing.T) {
 	e.want(403, "AccessDenied", "PUT", "/bucket/k", "x", "X-Amz-Expected-Bucket-Owner: 123456789012")
 	e.want(404, "", "HEAD", "/bucket/k", "")
 	e.ok("PUT", "/bucket/k", "x", "X-Amz-Acl: private", "X-Amz-Storage-Class: STANDARD", "X-Amz-Unknown: y")
-	e.want(501, "NotImplemented", "PUT", "/bucket2", "", "X-Amz-Bucket-Object-Lock-Enabled: true")
 }
 
 func TestRDMA(t *testing.T) {

@@ -32,13 +32,17 @@ func (c *call) putObject() error {
 	if err != nil {
 		return err
 	}
+	lock, err := c.newLock()
+	if err != nil {
+		return err
+	}
 	// A bucket that is not there is told before the client sends gigabytes.
 	if _, err := c.h.cfg.Buckets.Bucket(c.ctx, c.bucket); err != nil {
 		return err
 	}
 	res, err := c.h.cfg.Objects.Put(c.ctx, &store.PutRequest{
 		Bucket: c.bucket, Key: c.key, Size: c.body.Length(), Body: c.body, Algorithm: p.algorithm, Check: c.checker(p),
-		Headers: headers, UserMeta: meta, Tags: tags, Cond: cond,
+		Headers: headers, UserMeta: meta, Tags: tags, Lock: lock, Cond: cond,
 	})
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ const copySourceHeader = "X-Amz-Copy-Source"
 func table() []Route {
 	rows := make([]Route, 0, 128)
 	rows = append(rows, objectRoutes()...)
+	rows = append(rows, lockRoutes()...)
 	rows = append(rows, accessRoutes()...)
 	rows = append(rows, bucketRoutes()...)
 	rows = append(rows, serviceRoutes()...)
@@ -77,6 +78,19 @@ func accessRoutes() []Route {
 	}
 }
 
+// lockRoutes are about object lock.
+func lockRoutes() []Route {
+	const b, o = BucketLevel, ObjectLevel
+	return []Route{
+		{"GetObjectLockConfiguration", http.MethodGet, b, "object-lock", "", 200, (*call).getObjectLockConfiguration},
+		{"PutObjectLockConfiguration", http.MethodPut, b, "object-lock", "", 200, (*call).putObjectLockConfiguration},
+		{"GetObjectRetention", http.MethodGet, o, "retention", "", 200, (*call).getObjectRetention},
+		{"PutObjectRetention", http.MethodPut, o, "retention", "", 200, (*call).putObjectRetention},
+		{"GetObjectLegalHold", http.MethodGet, o, "legal-hold", "", 200, (*call).getObjectLegalHold},
+		{"PutObjectLegalHold", http.MethodPut, o, "legal-hold", "", 200, (*call).putObjectLegalHold},
+	}
+}
+
 func serviceRoutes() []Route {
 	return []Route{
 		{"ListBuckets", http.MethodGet, Service, "", "", 200, (*call).listBuckets},
@@ -112,16 +126,13 @@ func missingRoutes() []Route {
 		{BucketLevel, "metadataTable", "GetBucketMetadataTableConfiguration", "", "DeleteBucketMetadataTableConfiguration"},
 		{BucketLevel, "metrics", "GetBucketMetricsConfiguration", "PutBucketMetricsConfiguration", "DeleteBucketMetricsConfiguration"},
 		{BucketLevel, "notification", "GetBucketNotificationConfiguration", "PutBucketNotificationConfiguration", ""},
-		{BucketLevel, "object-lock", "GetObjectLockConfiguration", "PutObjectLockConfiguration", ""},
 		{BucketLevel, "replication", "GetBucketReplication", "PutBucketReplication", "DeleteBucketReplication"},
 		{BucketLevel, "requestPayment", "GetBucketRequestPayment", "PutBucketRequestPayment", ""},
 		{BucketLevel, "session", "CreateSession", "", ""},
 		{BucketLevel, "website", "GetBucketWebsite", "PutBucketWebsite", "DeleteBucketWebsite"},
 		{ObjectLevel, "annotation", "GetObjectAnnotation", "PutObjectAnnotation", "DeleteObjectAnnotation"},
 		{ObjectLevel, "encryption", "", "UpdateObjectEncryption", ""},
-		{ObjectLevel, "legal-hold", "GetObjectLegalHold", "PutObjectLegalHold", ""},
 		{ObjectLevel, "renameObject", "", "RenameObject", ""},
-		{ObjectLevel, "retention", "GetObjectRetention", "PutObjectRetention", ""},
 		{ObjectLevel, "torrent", "GetObjectTorrent", "", ""},
 	} {
 		add(m.level, http.MethodGet, m.query, m.get)
