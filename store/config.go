@@ -27,7 +27,7 @@ type Config struct {
 	Targets []TargetConfig
 	// Expect is how many targets there will be when all were seen once; what is
 	// missing to it counts as away. 0: those in Targets.
-	Expect int
+	Expect func() int
 	// Layout of new parts. Reading follows what was recorded with each part.
 	Layout erasure.Layout
 	// SmallMax is the size up to which a part is stored in Layout.Small(); at
@@ -112,7 +112,7 @@ func (c *Config) Validate() error {
 	if !c.Layout.Valid() {
 		bad("store: layout %d+%d: %w", c.Layout.K, c.Layout.M, erasure.ErrLayout)
 	}
-	if n, have := c.Layout.Shards(), max(len(c.Targets), c.Expect); have < n {
+	if n, have := c.Layout.Shards(), max(len(c.Targets), c.expect()); have < n {
 		bad("store: layout %v needs %d targets, %d are given", c.Layout, n, have)
 	}
 	if b := c.Pool.BlockSize(); b%erasure.Unit != 0 || b > erasure.MaxBlock {
@@ -137,4 +137,11 @@ func (c *Config) Validate() error {
 		seen[t.ID] = true
 	}
 	return errors.Join(errs...)
+}
+
+func (c *Config) expect() int {
+	if c.Expect == nil {
+		return 0
+	}
+	return c.Expect()
 }

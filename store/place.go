@@ -24,7 +24,7 @@ func (s *Store) layoutFor(l erasure.Layout, size int64) (g erasure.Geometry, quo
 	if room(well, tp.limit(g.Layout)) >= quorum {
 		return g, quorum
 	}
-	unwell := max(0, s.cfg.Expect-len(tp.list)) // never seen
+	unwell := max(0, s.cfg.expect()-len(tp.list)) // never seen
 	for d, n := range well {
 		if n < tp.sizes[d] {
 			unwell++

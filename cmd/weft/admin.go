@@ -42,7 +42,7 @@ may write there may administer, and nobody else.`,
 	cmd.AddCommand(
 		statusCommand(&f), usageCommand(&f), scrubCommand(&f), repairCommand(&f), checkCommand(&f),
 		snapshotCommand(&f), newRebuildCommand(&f), newMetadataCommand(&f),
-		newTargetsCommand(&f, "target", "node3:/mnt/ost0"), newTargetsCommand(&f, "node", "node3"))
+		newTargetsCommand(&f, "target", "node3:/mnt/ost0", "node3:/mnt/ost2"), newTargetsCommand(&f, "node", "node3", "node7=/mnt/ost0,/mnt/ost1"))
 	cmd.AddCommand(newIdentityCommands(&f)...)
 	return cmd
 }

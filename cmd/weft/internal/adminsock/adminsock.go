@@ -25,9 +25,10 @@ const SocketFile = "admin.sock"
 
 // Args are the arguments of every operation; each uses some.
 type Args struct {
-	Rate int64  `json:"rate,omitempty"` // bytes per second, 0 is no limit
-	Deep bool   `json:"deep,omitempty"`
-	Name string `json:"name,omitempty"` // of a target or a node
+	Rate     int64    `json:"rate,omitempty"` // bytes per second, 0 is no limit
+	Deep     bool     `json:"deep,omitempty"`
+	Takeover []string `json:"takeover,omitempty"` // who may have the targets of an added node
+	Name     string   `json:"name,omitempty"`     // of a target or a node
 
 	Identity *Identity `json:"identity,omitempty"`
 }
@@ -38,6 +39,7 @@ type Identity struct {
 	Account  string    `json:"account,omitempty"`  // id or name; "" is the root account
 	User     string    `json:"user,omitempty"`     // name
 	Group    string    `json:"group,omitempty"`    // name
+	Takeover []string  `json:"takeover,omitempty"` // who may have the targets of an added node
 	Name     string    `json:"name,omitempty"`     // of an account or a policy; what a key is for
 	Key      string    `json:"key,omitempty"`      // access key
 	Document string    `json:"document,omitempty"` // policy

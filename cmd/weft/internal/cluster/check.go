@@ -89,26 +89,27 @@ func (d *nodeDocument) expand(f *File, p *problems) {
 			nodes[i].Addresses = append(nodes[i].Addresses, addr)
 		}
 	}
-	d.checkTargets(p)
+	checkTargets(d.Name, d.Targets, p)
 	f.Nodes = append(f.Nodes, nodes...)
 }
 
-func (d *nodeDocument) checkTargets(p *problems) {
-	if n := len(d.Targets); n == 0 || n > maxPerNode {
-		p.add("node %q: %d targets: want 1 to %d directories", d.Name, n, maxPerNode)
+// checkTargets also writes the directories in their shortest form.
+func checkTargets(node string, dirs []string, p *problems) {
+	if n := len(dirs); n == 0 || n > maxPerNode {
+		p.add("node %q: %d targets: want 1 to %d directories", node, n, maxPerNode)
 	}
 	seen := map[string]bool{}
-	for i, t := range d.Targets {
+	for i, t := range dirs {
 		if !filepath.IsAbs(t) || len(t) > maxPath || strings.ContainsFunc(t, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-			p.add("node %q: target %q: want the absolute path of a directory", d.Name, t)
+			p.add("node %q: target %q: want the absolute path of a directory", node, t)
 			continue
 		}
 		t = filepath.Clean(t)
 		if seen[t] {
-			p.add("node %q: target %q is named twice", d.Name, t)
+			p.add("node %q: target %q is named twice", node, t)
 		}
 		seen[t] = true
-		d.Targets[i] = t
+		dirs[i] = t
 	}
 }
 
@@ -140,7 +141,7 @@ func (f *File) checkNodes(p *problems) {
 	}
 }
 
-// checkTakeover resolves "*" and looks for names that no node has, and for directories
+// checkTakeover expands ranges and looks for names that no node has, and for directories
 // that the other node has itself.
 func (f *File) checkTakeover(p *problems) {
 	for i := range f.Nodes {
@@ -151,27 +152,25 @@ func (f *File) checkTakeover(p *problems) {
 		var names []string
 		for _, name := range n.Takeover {
 			list, err := expand(name)
-			if name == "*" {
-				list, err = nil, nil
-				for j := range f.Nodes {
-					list = append(list, f.Nodes[j].Name)
-				}
-			}
 			if err != nil {
 				p.add("node %q: takeover %q: %w", n.Name, name, err)
 			}
 			names = append(names, list...)
 		}
-		n.Takeover = slices.DeleteFunc(names, func(name string) bool { return name == n.Name })
-		for _, name := range n.Takeover {
-			other, ok := f.Node(name)
-			if !ok {
+		n.Takeover = names
+		for _, name := range names {
+			if _, ok := f.Node(name); name != "*" && !ok {
 				p.add("node %q: takeover by %q: there is no such node", n.Name, name)
+			}
+		}
+		for j := range f.Nodes {
+			other := &f.Nodes[j]
+			if !n.MayTakeOver(other.Name) {
 				continue
 			}
 			for _, dir := range n.Targets {
 				if slices.Contains(other.Targets, dir) {
-					p.add("node %q: %q cannot take over %q, as it has a target of its own there", n.Name, name, dir)
+					p.add("node %q: %q cannot take over %q, as it has a target of its own there", n.Name, other.Name, dir)
 				}
 			}
 		}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/BurntSushi/toml"
 
@@ -41,13 +42,18 @@ type File struct {
 
 // Node is one storage node.
 type Node struct {
-	Name      string
-	Addresses []string // HOST:PORT, one for each rail
-	Domain    string
-	Targets   []string
+	Name      string   `json:"name"`
+	Addresses []string `json:"addresses"` // HOST:PORT, one for each rail
+	Domain    string   `json:"domain"`
+	Targets   []string `json:"targets"`
 	// Takeover are the nodes that see the targets at the same paths and take them over
-	// when this one is gone.
-	Takeover []string
+	// when this one is gone; "*" is all.
+	Takeover []string `json:"takeover,omitempty"`
+}
+
+// MayTakeOver says whether a node may have the targets of n when n is gone.
+func (n *Node) MayTakeOver(name string) bool {
+	return name != n.Name && (slices.Contains(n.Takeover, "*") || slices.Contains(n.Takeover, name))
 }
 
 // Node finds a node by its name.
@@ -58,6 +64,25 @@ func (f *File) Node(name string) (*Node, bool) {
 		}
 	}
 	return nil, false
+}
+
+// WithNodes is the file with other nodes. The error lists what is wrong with them.
+func (f *File) WithNodes(nodes []Node) (*File, error) {
+	g := *f
+	g.Nodes = nodes
+	var p problems
+	for i := range g.Nodes {
+		checkTargets(g.Nodes[i].Name, g.Nodes[i].Targets, &p)
+	}
+	if len(nodes) > maxNodes {
+		p.add("more than %d nodes", maxNodes)
+	}
+	g.checkNodes(&p)
+	g.checkTakeover(&p)
+	if n := g.Targets(); g.Layout.Shards() > n {
+		p.add("layout %s needs %d targets and there are %d", g.Layout, g.Layout.Shards(), n)
+	}
+	return &g, errors.Join(p.list...)
 }
 
 // Targets counts those of all nodes.

@@ -3,6 +3,7 @@ package cluster
 import (
 	"bytes"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -34,6 +35,15 @@ func ParseSpec(s string) (Spec, error) {
 	}
 	spec.Targets = strings.Split(fields[len(fields)-1], ",")
 	return spec, nil
+}
+
+// Nodes are those that the entry stands for.
+func (s Spec) Nodes() ([]Node, error) {
+	d := nodeDocument{Name: s.Name, Address: s.Address, Domain: s.Domain, Targets: s.Targets}
+	var f File
+	var p problems
+	d.expand(&f, &p)
+	return f.Nodes, errors.Join(p.list...)
 }
 
 var fileTemplate = template.Must(template.New("cluster").Parse(`# A Weft cluster. Copy this file and {{.Secret}} to every host that runs

@@ -49,7 +49,7 @@ func (g *Gateway) adminOps() map[string]adminsock.Op {
 		"check": func(ctx context.Context, a adminsock.Args, r store.Report) (any, error) {
 			return g.store.Check(ctx, store.CheckOptions{Deep: a.Deep}, r)
 		},
-		"drain": g.drain, "undrain": g.undrain, "remove": g.remove,
+		"drain": g.drain, "undrain": g.undrain, "remove": g.remove, "add": g.add, "map": g.listMap,
 		"identity": g.identity,
 		"snapshot": func(ctx context.Context, _ adminsock.Args, _ store.Report) (any, error) {
 			return struct{}{}, g.store.Snapshot(ctx)
@@ -82,8 +82,8 @@ func (g *Gateway) Status(ctx context.Context) (*Status, error) {
 		return nil, err
 	}
 	s := &Status{Status: st}
-	for _, l := range g.nodes.links {
-		if state, _ := l.snapshot(); l.cfg.Name != "" {
+	for _, l := range g.nodes.list() {
+		if state, _ := l.snapshot(); l.cfg().Name != "" {
 			s.Nodes = append(s.Nodes, state)
 		}
 	}
@@ -101,7 +101,7 @@ func (g *Gateway) Status(ctx context.Context) (*Status, error) {
 // status is the state of all targets as their nodes told last.
 func (ns *nodes) status(context.Context) ([]node.TargetStatus, error) {
 	var all []node.TargetStatus
-	for _, l := range ns.links {
+	for _, l := range ns.list() {
 		_, list := l.snapshot()
 		ns.mu.Lock()
 		for _, s := range list {

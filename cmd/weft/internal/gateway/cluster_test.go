@@ -194,6 +194,12 @@ func (r *rig) usable(n int) {
 // up waits until every node is.
 func (r *rig) up() {
 	r.t.Helper()
+	r.away(0)
+}
+
+// away waits until the gateway knows of n nodes that they are away.
+func (r *rig) away(n int) {
+	r.t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for end := time.Now().Add(30 * time.Second); ; <-tick.C {
@@ -204,11 +210,11 @@ func (r *rig) up() {
 				away++
 			}
 		}
-		if away == 0 {
+		if away == n {
 			return
 		}
 		if time.Now().After(end) {
-			r.t.Fatalf("nodes are away: %+v", s.Nodes)
+			r.t.Fatalf("%d nodes are away, want %d: %+v", away, n, s.Nodes)
 		}
 	}
 }
@@ -476,7 +482,7 @@ func TestRepairFormatsOnNodes(t *testing.T) {
 	}
 	r.mustBeClean()
 	r.end("n2") // and its own table still knows the directory
-	r.usable(3)
+	r.away(1)
 	if err := errors.Join(os.RemoveAll(disk), os.Mkdir(disk, 0o700)); err != nil {
 		t.Fatal(err)
 	}

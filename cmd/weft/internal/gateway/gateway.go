@@ -13,6 +13,7 @@ import (
 	"github.com/weftstore/weft/cmd/weft/internal/adminsock"
 	"github.com/weftstore/weft/cmd/weft/internal/member"
 	"github.com/weftstore/weft/cmd/weft/internal/metrics"
+	"github.com/weftstore/weft/cmd/weft/internal/roster"
 	"github.com/weftstore/weft/cmd/weft/internal/statedir"
 	"github.com/weftstore/weft/erasure"
 	"github.com/weftstore/weft/identity"
@@ -46,6 +47,8 @@ type Parts struct {
 	Wires func() []rdma.Counted
 	// Member is this process among others over the same metadata; nil: it is alone.
 	Member *member.Member
+	// Roster is the cluster map that Nodes are from and that is followed; nil: they stay.
+	Roster *roster.Roster
 	// Metrics is told of the gateway's parts and served; nil: none.
 	Metrics *metrics.Set
 	// Describe tells which transports run and why; nil for one within the process.
@@ -147,9 +150,7 @@ func (g *Gateway) openStore(context.Context) (err error) {
 		c := store.DefaultConfig()
 		c.Meta, c.Pool, c.Small = g.parts.Meta.DB, g.pools[0], g.pools[1]
 		c.Targets, c.Layout, c.Logger = targets, g.parts.Layout, g.log
-		for _, n := range g.parts.Nodes {
-			c.Expect += n.Targets
-		}
+		c.Expect = g.nodes.expect
 		c.NodeStatus, c.Retired = g.nodes.status, g.nodes.isRetired
 		if m := g.parts.Member; m != nil {
 			c.Peers, c.Refresh = m, g.nodes.refresh
@@ -175,6 +176,9 @@ func (g *Gateway) openStore(context.Context) (err error) {
 	})
 	if m := g.parts.Metrics; m != nil {
 		m.Store(g.store)
+	}
+	if r := g.parts.Roster; r != nil {
+		g.nodes.loops.Go(func() { r.Watch(g.nodes.run, g.nodes.follow) })
 	}
 	g.maintain(store.MaintenanceOptions{
 		SnapshotEvery: time.Duration(g.cfg.SnapshotEvery),

@@ -25,8 +25,10 @@ const (
 // link is the connection to a node and what is known of it.
 type link struct {
 	ns      *nodes
-	cfg     Node
-	polling sync.Mutex // one poll at a time; conn is changed under it
+	conf    atomic.Pointer[Node]
+	stop    context.CancelFunc // of run
+	ended   chan struct{}      // closed after run
+	polling sync.Mutex         // one poll at a time; conn is changed under it
 	conn    rdma.Conn
 	cl      atomic.Pointer[node.Client]
 
@@ -41,8 +43,13 @@ type link struct {
 }
 
 func newLink(ns *nodes, cfg Node) *link {
-	return &link{ns: ns, cfg: cfg, err: errNotYet, since: time.Now(), full: map[node.TargetUUID]bool{}}
+	l := &link{ns: ns, err: errNotYet, since: time.Now(), full: map[node.TargetUUID]bool{}}
+	l.conf.Store(&cfg)
+	return l
 }
+
+// cfg is the node as it is configured now; its name and address stay.
+func (l *link) cfg() *Node { return l.conf.Load() }
 
 var errNotYet = errors.New("not connected yet")
 
@@ -88,9 +95,9 @@ func (l *link) poll(ctx context.Context) {
 // restores itself from then on.
 func (l *link) ask(ctx context.Context) ([]node.TargetStatus, error) {
 	if l.conn == nil {
-		conn, err := l.ns.fabric.Dial(ctx, l.cfg.Address)
+		conn, err := l.ns.fabric.Dial(ctx, l.cfg().Address)
 		if err != nil {
-			return nil, fmt.Errorf("connect to %s: %w", l.cfg.Address, err)
+			return nil, fmt.Errorf("connect to %s: %w", l.cfg().Address, err)
 		}
 		l.conn = conn
 		l.cl.Store(node.NewClient(conn))
@@ -101,10 +108,10 @@ func (l *link) ask(ctx context.Context) ([]node.TargetStatus, error) {
 	}
 	if id.Deployment != l.ns.deployment {
 		return nil, fmt.Errorf("%s belongs to another store (deployment %s, this one is %s): correct the address, or that node's cluster file",
-			l.cfg.Address, hex.EncodeToString(id.Deployment[:]), hex.EncodeToString(l.ns.deployment[:]))
+			l.cfg().Address, hex.EncodeToString(id.Deployment[:]), hex.EncodeToString(l.ns.deployment[:]))
 	}
-	if id.Name != l.cfg.Name {
-		return nil, fmt.Errorf("%s answers as node %q: correct the address in the cluster file", l.cfg.Address, id.Name)
+	if id.Name != l.cfg().Name {
+		return nil, fmt.Errorf("%s answers as node %q: correct the address in the cluster file", l.cfg().Address, id.Name)
 	}
 	return l.client().Status(ctx)
 }
@@ -137,13 +144,13 @@ func (l *link) note(list []node.TargetStatus, err error) {
 		l.last = list
 	}
 	switch {
-	case l.cfg.Name == "": // this process
+	case l.cfg().Name == "": // this process
 	case err == nil && was != nil:
 		l.logged = now
-		l.ns.log.Info("node is connected", "node", l.cfg.Name, "address", l.cfg.Address, "targets", len(list))
+		l.ns.log.Info("node is connected", "node", l.cfg().Name, "address", l.cfg().Address, "targets", len(list))
 	case err != nil && (was == nil || first || (was.Error() != err.Error() && now.Sub(l.logged) >= logEvery)):
 		l.logged = now
-		l.ns.log.Warn("node is away; its targets are not used until it answers", "node", l.cfg.Name, "err", err)
+		l.ns.log.Warn("node is away; its targets are not used until it answers", "node", l.cfg().Name, "err", err)
 	}
 }
 
@@ -153,7 +160,7 @@ func (l *link) refuse(refused map[node.TargetUUID]error) {
 	defer l.mu.Unlock()
 	for id, err := range refused {
 		if old := l.refused[id]; old == nil || old.Error() != err.Error() {
-			l.ns.log.Error("target refused", "node", l.cfg.Name, "err", err)
+			l.ns.log.Error("target refused", "node", l.cfg().Name, "err", err)
 		}
 	}
 	l.refused = refused
@@ -189,12 +196,12 @@ func (l *link) refusal(kind error) error {
 func (l *link) snapshot() (state NodeState, list []node.TargetStatus) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	state = NodeState{Name: l.cfg.Name, Address: l.cfg.Address, Domain: l.cfg.Domain, State: "up", Since: l.since, Targets: len(l.last)}
+	state = NodeState{Name: l.cfg().Name, Address: l.cfg().Address, Domain: l.cfg().Domain, State: "up", Since: l.since, Targets: len(l.last)}
 	if l.err != nil {
 		state.State, state.Error = "away", l.err.Error()
 	}
 	for _, s := range l.last {
-		s.Dir = l.cfg.targetName(s.Dir)
+		s.Dir = l.cfg().targetName(s.Dir)
 		if l.err != nil {
 			s.State, s.Error = node.Offline, "its node is away: "+l.err.Error()
 		}
@@ -213,7 +220,7 @@ func (l *link) restore(ctx context.Context) (problems []error) {
 	down, list, refused := l.err, l.last, maps.Clone(l.refused)
 	l.mu.Unlock()
 	if down != nil {
-		return []error{fmt.Errorf("node %s is away: %w", l.cfg.Name, down)}
+		return []error{fmt.Errorf("node %s is away: %w", l.cfg().Name, down)}
 	}
 	for i := range list {
 		if s := &list[i]; !served(s.State) && refused[s.ID] == nil {
@@ -221,7 +228,7 @@ func (l *link) restore(ctx context.Context) (problems []error) {
 			_, err := l.client().Target(s.ID).Format(call)
 			cancel()
 			if err != nil {
-				problems = append(problems, fmt.Errorf("target %s: %w", l.cfg.targetName(s.Dir), err))
+				problems = append(problems, fmt.Errorf("target %s: %w", l.cfg().targetName(s.Dir), err))
 			}
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/weftstore/weft/cmd/weft/internal/member"
+	"github.com/weftstore/weft/cmd/weft/internal/roster"
 	"github.com/weftstore/weft/cmd/weft/internal/statedir"
 	"github.com/weftstore/weft/metadata"
 	"github.com/weftstore/weft/metadata/boltkv"
@@ -99,5 +100,20 @@ func (p *Process) openMetadata(ctx context.Context, cfg *ProcessConfig) (err err
 		Client: p.meta.Etcd.Client(), Prefix: p.meta.Prefix, Deployment: cfg.Cluster.Deployment, TTL: cfg.TTL, Logger: cfg.Logger,
 		Info: member.Info{Kind: member.Gateway, Name: name, Host: host, Address: cfg.Address, Started: time.Now().UTC()},
 	})
+	return err
+}
+
+// openRoster replaces the nodes of the cluster file by those of the map in etcd.
+func (p *Process) openRoster(ctx context.Context, cfg *ProcessConfig) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
+	defer cancel()
+	p.roster, err = roster.Open(ctx, p.meta.Etcd.Client(), p.meta.Prefix, cfg.Cluster, cfg.Logger)
+	if err != nil {
+		return err
+	}
+	nodes, err := p.roster.Nodes(ctx)
+	if err == nil {
+		cfg.Cluster, err = cfg.Cluster.WithNodes(nodes)
+	}
 	return err
 }

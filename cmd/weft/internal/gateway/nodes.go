@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/weftstore/weft/cmd/weft/internal/member"
@@ -53,8 +54,9 @@ type nodes struct {
 	log        *slog.Logger
 	every      time.Duration
 	shared     bool // other gateways enter targets in the metadata too
-	links      []*link
+	links      atomic.Pointer[[]*link]
 	loops      sync.WaitGroup
+	run        context.Context // ends with close
 	stop       context.CancelFunc
 
 	mu      sync.Mutex
@@ -72,9 +74,11 @@ func newNodes(fabric rdma.Transport, meta *metadata.DB, deployment [16]byte, lis
 		rows: map[node.TargetUUID]metadata.Target{}, targets: map[metadata.TargetID]store.TargetConfig{},
 		serving: map[node.TargetUUID]*link{}, retired: map[node.TargetUUID]metadata.TargetID{},
 	}
+	var links []*link
 	for _, n := range list {
-		ns.links = append(ns.links, newLink(ns, n))
+		links = append(links, newLink(ns, n))
 	}
+	ns.links.Store(&links)
 	return ns
 }
 
@@ -97,13 +101,12 @@ func (ns *nodes) start(ctx context.Context) error {
 	if err := ns.refusal(); err != nil {
 		return err
 	}
-	run, stop := context.WithCancel(context.Background())
-	ns.stop = stop
-	for _, l := range ns.links {
-		ns.loops.Go(func() { l.run(run) })
+	ns.run, ns.stop = context.WithCancel(context.Background())
+	for _, l := range ns.list() {
+		ns.begin(l)
 	}
 	if ns.shared {
-		ns.loops.Go(func() { ns.refreshLoop(run) })
+		ns.loops.Go(func() { ns.refreshLoop(ns.run) })
 	}
 	return ctx.Err()
 }
@@ -115,7 +118,7 @@ func (ns *nodes) close() error {
 	}
 	ns.loops.Wait()
 	var errs []error
-	for _, l := range ns.links {
+	for _, l := range ns.list() {
 		errs = append(errs, l.close())
 	}
 	return errors.Join(errs...)
@@ -138,7 +141,7 @@ func (ns *nodes) attach(open func([]store.TargetConfig) (*store.Store, error)) (
 // pollAll looks at all nodes at once and returns when all have answered or failed to.
 func (ns *nodes) pollAll(ctx context.Context) {
 	var wg sync.WaitGroup
-	for _, l := range ns.links {
+	for _, l := range ns.list() {
 		wg.Go(func() { l.poll(ctx) })
 	}
 	wg.Wait()
@@ -159,20 +162,20 @@ func (ns *nodes) domain(name string) string {
 	if !found || strings.HasPrefix(name, "/") {
 		return "" // of this process
 	}
-	for _, l := range ns.links {
-		if slices.Contains(l.cfg.Shared, dir) {
-			return l.cfg.Domain // it may be with another node for a while
+	for _, l := range ns.list() {
+		if slices.Contains(l.cfg().Shared, dir) {
+			return l.cfg().Domain // it may be with another node for a while
 		}
 	}
 	if l := ns.link(host); l != nil {
-		return l.cfg.Domain
+		return l.cfg().Domain
 	}
 	return host
 }
 
 func (ns *nodes) link(name string) *link {
-	for _, l := range ns.links {
-		if l.cfg.Name == name {
+	for _, l := range ns.list() {
+		if l.cfg().Name == name {
 			return l
 		}
 	}
@@ -219,7 +222,7 @@ func served(s node.State) bool { return s == node.Online || s == node.Full || s 
 
 // take enters a target that the node serves.
 func (ns *nodes) take(ctx context.Context, l *link, s *node.TargetStatus, data map[node.TargetUUID]bool) error {
-	name := l.cfg.targetName(s.Dir)
+	name := l.cfg().targetName(s.Dir)
 	if by := ns.serving[s.ID]; by != nil && by != l {
 		return fmt.Errorf("%s and %s hold the same target %s: one is a copy; %s is not used, leave it out of the configuration",
 			ns.rows[s.ID].Path, name, s.ID, name)
@@ -248,7 +251,7 @@ func (ns *nodes) take(ctx context.Context, l *link, s *node.TargetStatus, data m
 	case row.Path == name && ns.serving[s.ID] == l && !l.hasRoomAgain(s):
 		return nil
 	case row.Path != name:
-		if old, _, found := strings.Cut(row.Path, ":"); found && old != l.cfg.Name && ns.link(old) != nil && !ns.link(old).wasPolled() {
+		if old, _, found := strings.Cut(row.Path, ":"); found && old != l.cfg().Name && ns.link(old) != nil && !ns.link(old).wasPolled() {
 			return fmt.Errorf("target %s was at %s before: waiting for that node to be looked at", name, row.Path)
 		}
 		row.Path, row.Mount = name, s.WasMount
@@ -359,7 +362,7 @@ func (ns *nodes) unknown(list []node.TargetStatus) (ids []node.TargetUUID) {
 
 // refusal is errNoMetadata when a node has data that nothing is known of.
 func (ns *nodes) refusal() error {
-	for _, l := range ns.links {
+	for _, l := range ns.list() {
 		if err := l.refusal(errNoMetadata); err != nil {
 			return err
 		}
@@ -383,7 +386,7 @@ func (ns *nodes) retry() {
 func (ns *nodes) restore(ctx context.Context) (problems []string) {
 	var mu sync.Mutex
 	var wg sync.WaitGroup
-	for _, l := range ns.links {
+	for _, l := range ns.list() {
 		wg.Go(func() {
 			l.poll(ctx)
 			for _, err := range l.restore(ctx) {

@@ -10,6 +10,7 @@ import (
 	"github.com/weftstore/weft/cmd/weft/internal/cluster"
 	"github.com/weftstore/weft/cmd/weft/internal/member"
 	"github.com/weftstore/weft/cmd/weft/internal/metrics"
+	"github.com/weftstore/weft/cmd/weft/internal/roster"
 	"github.com/weftstore/weft/cmd/weft/internal/statedir"
 	"github.com/weftstore/weft/rdma"
 	"github.com/weftstore/weft/store"
@@ -40,6 +41,7 @@ type Process struct {
 	state  *statedir.Dir
 	meta   *Metadata
 	member *member.Member // nil when the metadata is in the state directory
+	roster *roster.Roster // as member
 }
 
 // MetadataURL is where the metadata is: "" in the state directory.
@@ -50,10 +52,10 @@ func (c *ProcessConfig) MetadataURL() string {
 	return c.Cluster.Metadata
 }
 
-// Nodes are those of a cluster file.
-func Nodes(f *cluster.File) []Node {
-	list := make([]Node, len(f.Nodes))
-	for i, n := range f.Nodes {
+// Nodes are those of a cluster file or map.
+func Nodes(nodes []cluster.Node) []Node {
+	list := make([]Node, len(nodes))
+	for i, n := range nodes {
 		list[i] = Node{Name: n.Name, Address: strings.Join(n.Addresses, ","), Domain: n.Domain, Targets: len(n.Targets)}
 		if len(n.Takeover) > 0 {
 			list[i].Shared = n.Targets
@@ -87,10 +89,13 @@ func Start(ctx context.Context, cfg ProcessConfig) (_ *Process, err error) {
 		if err = errors.Join(shareCredentials(&cfg), shareKeyring(&cfg)); err != nil {
 			return nil, err
 		}
+		if err = p.openRoster(ctx, &cfg); err != nil {
+			return nil, err
+		}
 	}
 	p.Gateway, err = New(ctx, cfg.Config, Parts{
 		State: p.state, Meta: p.meta, Member: p.member, Deployment: cfg.Cluster.Deployment, Layout: cfg.Cluster.Layout,
-		Fabric: cfg.Fabric, Wires: cfg.Wires, Nodes: Nodes(cfg.Cluster), Describe: cfg.Describe,
+		Fabric: cfg.Fabric, Wires: cfg.Wires, Nodes: Nodes(cfg.Cluster.Nodes), Roster: p.roster, Describe: cfg.Describe,
 		Metrics: cfg.Metrics, PollEvery: cfg.PollEvery, Logger: cfg.Logger,
 	})
 	return p, err
@@ -122,6 +127,6 @@ func RebuildCluster(ctx context.Context, cfg ProcessConfig, report store.Report)
 	defer func() { err = errors.Join(err, st.Close()) }()
 	return Rebuild(ctx, RebuildConfig{
 		State: st, Deployment: cfg.Cluster.Deployment, Layout: cfg.Cluster.Layout, Memory: cfg.Memory,
-		Fabric: cfg.Fabric, Nodes: Nodes(cfg.Cluster), Logger: cfg.Logger,
+		Fabric: cfg.Fabric, Nodes: Nodes(cfg.Cluster.Nodes), Logger: cfg.Logger,
 	}, report)
 }

@@ -85,13 +85,13 @@ func Rebuild(ctx context.Context, c RebuildConfig, report store.Report) (res *st
 func (ns *nodes) found(ctx context.Context) ([]store.TargetConfig, error) {
 	var targets []store.TargetConfig
 	seen := map[node.TargetUUID]string{}
-	for _, l := range ns.links {
+	for _, l := range ns.list() {
 		list, err := l.ask(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("node %s: %w", l.cfg.Name, err)
+			return nil, fmt.Errorf("node %s: %w", l.cfg().Name, err)
 		}
 		for _, s := range list {
-			name := l.cfg.targetName(s.Dir)
+			name := l.cfg().targetName(s.Dir)
 			if !served(s.State) {
 				ns.log.Warn("target left out", "target", name, "state", s.State.String(), "err", s.Error)
 				continue

@@ -92,14 +92,14 @@ func (g *Gateway) Describe(w io.Writer) {
 // where counts targets and nodes.
 func (g *Gateway) where() string {
 	targets, up := 0, 0
-	for _, l := range g.nodes.links {
-		targets += l.cfg.Targets
+	for _, l := range g.nodes.list() {
+		targets += l.cfg().Targets
 		if state, _ := l.snapshot(); state.Error == "" {
 			up++
 		}
 	}
-	if len(g.nodes.links) == 1 && g.nodes.links[0].cfg.Name == "" {
+	if len(g.nodes.list()) == 1 && g.nodes.list()[0].cfg().Name == "" {
 		return fmt.Sprintf("%d targets", targets)
 	}
-	return fmt.Sprintf("%d targets on %d nodes, %d of them connected", targets, len(g.nodes.links), up)
+	return fmt.Sprintf("%d targets on %d nodes, %d of them connected", targets, len(g.nodes.list()), up)
 }

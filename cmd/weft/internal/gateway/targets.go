@@ -92,7 +92,7 @@ func (g *Gateway) undrain(ctx context.Context, a adminsock.Args, _ store.Report)
 // remove retires targets that have been drained.
 func (g *Gateway) remove(ctx context.Context, a adminsock.Args, _ store.Report) (any, error) {
 	rows, err := g.nodes.named(a.Name)
-	if err != nil {
+	if err != nil && g.nodes.link(a.Name) == nil { // a node without targets is one that never came
 		return nil, err
 	}
 	r := new(TargetsResult)
@@ -121,6 +121,10 @@ func (g *Gateway) remove(ctx context.Context, a adminsock.Args, _ store.Report) 
 		}
 		r.Targets = append(r.Targets, row.Path)
 	}
-	r.Note = "leave the directories out of the cluster file, restart their nodes, and delete what is in them"
-	return r, g.nodes.refresh(ctx)
+	if g.parts.Roster != nil {
+		r.Note = "delete what is in the directories"
+	} else {
+		r.Note = "leave the directories out of the cluster file, restart their nodes, and delete what is in them"
+	}
+	return r, errors.Join(g.leaveMap(ctx, a.Name, r.Targets), g.nodes.refresh(ctx))
 }

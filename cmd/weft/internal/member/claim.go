@@ -79,3 +79,13 @@ func (m *Member) Claim(ctx context.Context, name string) (*Hold, error) {
 	}
 	return h, nil
 }
+
+// Publish writes a key below the prefix under the lease of the term, with which it goes.
+func (m *Member) Publish(ctx context.Context, key, value string) error {
+	t := m.term()
+	if t == nil || !t.valid() {
+		return errEnded
+	}
+	_, err := m.client.Put(ctx, m.prefix+key, value, clientv3.WithLease(t.lease))
+	return err
+}

@@ -5,14 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/weftstore/weft/cmd/weft/internal/cluster"
 	"github.com/weftstore/weft/cmd/weft/internal/member"
 	"github.com/weftstore/weft/internal/vfs"
-	"github.com/weftstore/weft/metadata/etcdkv"
 	"github.com/weftstore/weft/node"
 	"github.com/weftstore/weft/node/extent"
 )
@@ -22,22 +21,22 @@ const (
 	ownEvery = 500 * time.Millisecond
 	// homeFirst is how long others leave a target that nobody holds to its own node.
 	homeFirst = 2 * time.Second
-	// claimTimeout bounds one claim in etcd, joinTimeout the wait for etcd at the start.
+	// claimTimeout bounds one claim in etcd.
 	claimTimeout = 5 * time.Second
-	joinTimeout  = 30 * time.Second
 )
 
 // owners serves targets on a parallel file system while this node holds them in etcd: its
 // own, and those of nodes that are gone. Who holds one is fenced by its epoch and by the
 // end of the lease (extent.TakeOver).
 type owners struct {
-	n      *Node
-	kv     *etcdkv.DB
-	m      *member.Member
-	log    *slog.Logger
+	n    *Node
+	m    *member.Member
+	log  *slog.Logger
+	stop context.CancelFunc
+	done chan struct{}
+
+	mu     sync.Mutex // held during a look
 	shared []*sharedTarget
-	stop   context.CancelFunc
-	done   chan struct{}
 }
 
 // sharedTarget is one directory that several nodes see.
@@ -52,8 +51,9 @@ type sharedTarget struct {
 
 // sharedTargets are those that a node may hold.
 func sharedTargets(f *cluster.File, name string) (list []*sharedTarget) {
-	for _, n := range f.Nodes {
-		if len(n.Takeover) == 0 || n.Name != name && !slices.Contains(n.Takeover, name) {
+	for i := range f.Nodes {
+		n := &f.Nodes[i]
+		if len(n.Takeover) == 0 || n.Name != name && !n.MayTakeOver(name) {
 			continue
 		}
 		for _, dir := range n.Targets {
@@ -63,31 +63,30 @@ func sharedTargets(f *cluster.File, name string) (list []*sharedTarget) {
 	return list
 }
 
-// startOwners registers the node and begins to hold targets.
-func startOwners(ctx context.Context, c *ProcessConfig, n *Node, shared []*sharedTarget) (_ *owners, err error) {
-	o := &owners{n: n, log: c.Logger, shared: shared, done: make(chan struct{})}
-	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
-	defer cancel()
-	kv, prefix, err := member.Connect(ctx, c.Cluster.Metadata, c.Cluster.Deployment)
-	if err != nil {
-		return nil, err
-	}
-	o.kv = kv
-	host, err := os.Hostname()
-	if err == nil {
-		o.m, err = member.Join(ctx, member.Config{
-			Client: kv.Client(), Prefix: prefix, Deployment: c.Cluster.Deployment, TTL: c.TTL, Logger: c.Logger,
-			Info: member.Info{Kind: member.Node, Name: c.Name, Host: host, Started: time.Now().UTC()},
-		})
-	}
-	if err != nil {
-		return nil, errors.Join(err, kv.Close())
-	}
-	run, stop := context.WithCancel(context.Background())
+// startOwners begins to hold targets.
+func startOwners(ctx context.Context, m *member.Member, n *Node, f *cluster.File) *owners {
+	o := &owners{n: n, m: m, log: n.cfg.Logger, shared: sharedTargets(f, n.cfg.Name), done: make(chan struct{})}
+	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	o.stop = stop
 	o.look(run)
 	go o.run(run)
-	return o, nil
+	return o
+}
+
+// follow takes in a changed cluster map.
+func (o *owners) follow(f *cluster.File) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	next := sharedTargets(f, o.n.cfg.Name)
+	for _, s := range o.shared {
+		if i := slices.IndexFunc(next, func(n *sharedTarget) bool { return n.dir == s.dir }); i >= 0 {
+			s.home = next[i].home
+			next[i] = s
+			continue
+		}
+		o.drop(s)
+	}
+	o.shared = next
 }
 
 // close lets everything go, so that others need not wait for the lease to end.
@@ -97,7 +96,7 @@ func (o *owners) close() error {
 	for _, s := range o.shared {
 		o.drop(s)
 	}
-	return errors.Join(o.m.Close(), o.kv.Close())
+	return nil
 }
 
 func (o *owners) run(ctx context.Context) {
@@ -116,6 +115,8 @@ func (o *owners) run(ctx context.Context) {
 
 // look drops what is not held any more and claims what nobody holds.
 func (o *owners) look(ctx context.Context) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	for _, s := range o.shared {
 		if s.hold != nil && s.hold.Guard() != nil {
 			o.log.Warn("target is let go: the lease ended", "dir", s.dir)

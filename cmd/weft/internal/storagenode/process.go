@@ -10,10 +10,13 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/weftstore/weft/cmd/weft/internal/adminsock"
 	"github.com/weftstore/weft/cmd/weft/internal/cluster"
+	"github.com/weftstore/weft/cmd/weft/internal/member"
+	"github.com/weftstore/weft/cmd/weft/internal/roster"
 	"github.com/weftstore/weft/cmd/weft/internal/statedir"
 	"github.com/weftstore/weft/node"
 	"github.com/weftstore/weft/rdma"
@@ -32,17 +35,23 @@ type ProcessConfig struct {
 	Logger   *slog.Logger
 	// CheckEvery is the time between health checks of a target; 0 is the default.
 	CheckEvery time.Duration
-	// TTL of the lease in etcd, where targets may be taken over; 0 is 10 s.
+	// TTL of the lease in etcd; 0 is 10 s.
 	TTL time.Duration
 }
 
 // Process is a storage node of its own.
 type Process struct {
-	cfg     ProcessConfig
-	node    *Node
-	server  rdma.Server
-	admin   net.Listener
-	closers []func() error // run last to first
+	cfg    ProcessConfig
+	node   *Node
+	member *member.Member // nil without metadata in etcd, and so are roster and owners
+	roster *roster.Roster
+	owners *owners
+	loops  sync.WaitGroup
+	server rdma.Server
+	admin  net.Listener
+	// addresses are those of the cluster file or map at the start.
+	addresses string
+	closers   []func() error // run last to first
 }
 
 // Status is what a storage node tells of itself.
@@ -65,10 +74,6 @@ func Start(ctx context.Context, cfg ProcessConfig) (*Process, error) {
 
 func (p *Process) start(ctx context.Context) error {
 	c := &p.cfg
-	self, ok := c.Cluster.Node(c.Name)
-	if !ok {
-		return fmt.Errorf("cluster file %s has no node %q: name one of it with --name", c.Cluster.Path, c.Name)
-	}
 	st, err := statedir.Open(c.State)
 	if err != nil {
 		return err
@@ -76,6 +81,16 @@ func (p *Process) start(ctx context.Context) error {
 	p.closers = append(p.closers, st.Close)
 	if err := st.Belong(c.Cluster.Deployment, c.Cluster.Layout.String()); err != nil {
 		return err
+	}
+	if c.Cluster.Metadata != "" {
+		if err := p.join(ctx); err != nil {
+			return err
+		}
+	}
+	self, ok := c.Cluster.Node(c.Name)
+	if !ok {
+		return fmt.Errorf("cluster file %s has no node %q: name one of it with --name, or, with metadata in etcd, enter it with `weft admin node add`",
+			c.Cluster.Path, c.Name)
 	}
 	p.node, err = Open(ctx, Config{
 		State: st, Name: c.Name, Deployment: c.Cluster.Deployment, Targets: self.Targets, Held: len(self.Takeover) > 0,
@@ -85,21 +100,22 @@ func (p *Process) start(ctx context.Context) error {
 		return err
 	}
 	p.closers = append(p.closers, p.node.Close)
-	if shared := sharedTargets(c.Cluster, c.Name); len(shared) > 0 {
-		o, err := startOwners(ctx, c, p.node, shared)
-		if err != nil {
-			return err
-		}
-		p.closers = append(p.closers, o.close)
+	if p.member != nil {
+		p.owners = startOwners(ctx, p.member, p.node, c.Cluster)
+		p.closers = append(p.closers, p.owners.close)
 	}
+	p.addresses = strings.Join(self.Addresses, ",")
 	listen := c.Listen
 	if listen == "" {
-		listen = strings.Join(self.Addresses, ",")
+		listen = p.addresses
 	}
 	if p.server, err = c.Fabric.Serve(listen, p.node.Handler()); err != nil {
 		return fmt.Errorf("serve the fabric at %s: %w (--listen names other addresses)", listen, err)
 	}
 	p.closers = append(p.closers, p.server.Close)
+	if p.roster != nil {
+		p.startFollowing()
+	}
 	p.admin, err = adminsock.Listen(c.State)
 	return err
 }

@@ -157,12 +157,8 @@ func (n *Node) bringUp(ctx context.Context) error {
 		return fmt.Errorf("state directory: %w", err)
 	}
 	for _, row := range n.inOrder(rows) {
-		if n.cfg.Held {
-			break
-		}
-		opts := node.AddOptions{Expect: row.UUID, Deployment: n.cfg.Deployment, WasMount: row.Mount}
-		if _, err := n.service.Add(ctx, row.Path, opts); err != nil {
-			return fmt.Errorf("target %s: %w", row.Path, err)
+		if err := n.serve(ctx, row); err != nil {
+			return err
 		}
 	}
 	return nil

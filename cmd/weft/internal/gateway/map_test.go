@@ -1,0 +1,108 @@
+package gateway_test
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/minio/minio-go/v7"
+
+	"github.com/weftstore/weft/cmd/weft/internal/gateway"
+	"github.com/weftstore/weft/cmd/weft/internal/roster"
+	"github.com/weftstore/weft/store"
+)
+
+// names are the usable targets, without the directory that all have in common.
+func (g *shared) names() string {
+	g.t.Helper()
+	s, err := g.Status(context.Background())
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	var list []string
+	for _, x := range s.Targets {
+		if x.Usable {
+			host, dir, _ := strings.Cut(x.Name, ":")
+			list = append(list, host+"/"+filepath.Base(dir))
+		}
+	}
+	slices.Sort(list)
+	return strings.Join(list, " ")
+}
+
+// Targets and nodes are added, drained and removed while the gateways and nodes run, and
+// none is started again but the node that is new. A gateway that starts later, from the
+// old cluster file, sees the same.
+func TestClusterMap(t *testing.T) {
+	r := sharedRig(t, 4, 1, "ec:2+2")
+	r.all()
+	a, b := r.gateway("a"), r.gateway("b")
+	everywhere := func(want string) {
+		t.Helper()
+		for _, g := range []*shared{a, b} {
+			eventually(t, want+" at every gateway", func() bool { return g.names() == want })
+		}
+	}
+	everywhere("n0/t0 n1/t0 n2/t0 n3/t0")
+	if err := a.cl.MakeBucket(t.Context(), bucket, minio.MakeBucketOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for i, n := range sizes {
+		a.mustPut(fmt.Sprint(i), n)
+	}
+	must := func(g *shared, op, name string, result any) {
+		t.Helper()
+		if err := g.do(op, name, result); err != nil {
+			t.Fatal(op, " ", name, ": ", err)
+		}
+	}
+	must(a, "add", "n0:"+filepath.Join(r.dir, "n0", "t1"), new(gateway.TargetsResult))
+	everywhere("n0/t0 n0/t1 n1/t0 n2/t0 n3/t0")
+	must(b, "add", "n4=n4:1="+filepath.Join(r.dir, "n4", "t0"), new(gateway.TargetsResult))
+	r.node("n4", r.file, "") // the file does not have it
+	everywhere("n0/t0 n0/t1 n1/t0 n2/t0 n3/t0 n4/t0")
+
+	for _, bad := range []string{"n0:" + filepath.Join(r.dir, "n0", "t1"), "n9:/x", "n5=n4:1=/x", "n5=n5:1=relative"} {
+		if err := a.do("add", bad, new(gateway.TargetsResult)); err == nil {
+			t.Errorf("added %s", bad)
+		}
+	}
+	for _, name := range []string{"n1", "n0:" + filepath.Join(r.dir, "n0", "t0")} {
+		eventually(t, name+" is drained and removed", func() bool {
+			var res gateway.TargetsResult
+			must(a, "drain", name, &res)
+			must(b, "drain", name, &res)
+			return a.do("remove", name, &res) == nil
+		})
+	}
+	everywhere("n0/t1 n2/t0 n3/t0 n4/t0")
+	c := r.gateway("c")
+	eventually(t, "the same at a new gateway", func() bool { return c.names() == "n0/t1 n2/t0 n3/t0 n4/t0" })
+	for i, n := range sizes {
+		c.mustGet(fmt.Sprint(i), n)
+	}
+	var check store.CheckResult
+	must(c, "check", "", &check)
+	if !check.Clean() {
+		t.Errorf("%+v", check)
+	}
+	told := func() (s string) {
+		var list []roster.Listed
+		must(c, "map", "", &list)
+		for _, n := range list {
+			for _, h := range n.Has {
+				s += fmt.Sprint(n.Name, "/", filepath.Base(h.Dir), " ", h.State, " ", h.Total > 0, " ")
+			}
+		}
+		return s
+	}
+	eventually(t, "what the nodes tell", func() bool {
+		return told() == "n0/t1 online true n2/t0 online true n3/t0 online true n4/t0 online true "
+	})
+	if s, err := c.Status(t.Context()); err != nil || len(s.Nodes) != 4 {
+		t.Errorf("%+v, %v", s.Nodes, err)
+	}
+}
