@@ -9,7 +9,9 @@
 //
 //	caller   -> hello (48)
 //	answerer -> hello (48)
-//	           TLS 1.3, when both have it
+//	caller   -> proof (32)
+//	answerer -> verdict (1), proof (32)
+//	           when both have TLS: TLS 1.3, and inside it once more
 //	caller   -> proof (32)
 //	answerer -> verdict (1), proof (32)
 //
@@ -23,12 +25,13 @@
 //	verdict: 0 ok, 4 wrong proof.  flags: bit 0 TLS.
 //	"WFT" is the magic, "1" the version.
 //
-// A proof is an HMAC under the cluster's secret over both hellos and, with TLS, the
-// keying material that both ends export from the session. So TLS needs no
-// certificate authority: the answerer makes a certificate at its start, and one in the
-// middle of two sessions cannot prove anything. The caller proves first.
+// A proof is an HMAC under the cluster's secret over both hellos. The caller proves
+// first. Inside TLS it is also over the keying material that both ends export from the
+// session. So TLS needs no certificate authority: the answerer makes a certificate at
+// its start, and one in the middle of two sessions cannot prove anything. The proofs
+// before it keep the memory and time that TLS costs from strangers.
 //
-// Until the proof a connection costs the answerer a goroutine and hellos on its stack;
+// Until the proof a connection costs the answerer a goroutine and less than a page;
 // at most maxHandshakes are under way, each at most Options.DialTimeout.
 //
 // # Frames
@@ -52,5 +55,6 @@
 //
 // A goroutine a lane receives. Whoever sends tries to write without waiting; what the
 // socket does not take is written by a goroutine that lives as long as there is
-// something to write. So a lane never waits for its other end but there.
+// something to write. So a lane never waits for its other end but there. What waits
+// to be written is bounded: a peer that goes on asking without reading is cut off.
 package tcp

@@ -98,6 +98,7 @@ func (n *Network) hello() *hello {
 // agreed is what a handshake comes to.
 type agreed struct {
 	conn    net.Conn // the TLS connection where there is one
+	socket  net.Conn // beneath it, or the same
 	session uint64
 	slots   int
 }
@@ -128,32 +129,22 @@ func (n *Network) call(c net.Conn) (*agreed, error) {
 	case theirs.tls != mine.tls:
 		return nil, errors.New("the answer to the hello contradicts it")
 	}
-	var binding []byte
+	if err := n.prove(c, sent, got, nil); err != nil {
+		return nil, err
+	}
+	inner := c
 	if mine.tls {
 		t := tls.Client(c, clientTLS())
-		if binding, err = export(t); err != nil {
+		binding, err := export(t)
+		if err != nil {
 			return nil, err
 		}
-		c = t
+		if err := n.prove(t, sent, got, binding); err != nil {
+			return nil, err
+		}
+		inner = t
 	}
-	if _, err := c.Write(wire.Proof(n.cfg.Secret, proofSize, labelCaller, sent, got, binding)); err != nil {
-		return nil, err
-	}
-	verdict := make([]byte, 1+proofSize)
-	if _, err := io.ReadFull(c, verdict[:1]); err != nil {
-		return nil, err
-	}
-	if verdict[0] != helloOK {
-		return nil, errRefused(verdict[0])
-	}
-	if _, err := io.ReadFull(c, verdict[1:]); err != nil {
-		return nil, err
-	}
-	if !wire.Proves(verdict[1:], wire.Proof(n.cfg.Secret, proofSize, labelAnswerer, sent, got, binding)) {
-		n.cfg.Counters.AuthFailures.Add(1)
-		return nil, errRefused(helloProof)
-	}
-	return &agreed{conn: c, session: theirs.session, slots: min(mine.slots, theirs.slots)}, nil
+	return &agreed{conn: inner, socket: c, session: theirs.session, slots: min(mine.slots, theirs.slots)}, nil
 }
 
 // answer is the answerer's half. What it refuses it tells the caller.
@@ -177,26 +168,58 @@ func (n *Network) answer(c net.Conn) (*agreed, error) {
 	if mine.status != helloOK {
 		return nil, fmt.Errorf("refused with status %d", mine.status)
 	}
-	var binding []byte
+	if err := n.check(c, got, sent, nil); err != nil {
+		return nil, err
+	}
+	inner := c
 	if mine.tls {
 		t := tls.Server(c, n.serverTLS)
-		if binding, err = export(t); err != nil {
+		binding, err := export(t)
+		if err != nil {
 			return nil, err
 		}
-		c = t
+		if err := n.check(t, got, sent, binding); err != nil {
+			return nil, err
+		}
+		inner = t
 	}
+	return &agreed{conn: inner, socket: c, session: theirs.session, slots: min(mine.slots, theirs.slots)}, nil
+}
+
+// prove is the caller's half of the proofs, over the caller's hello, the answerer's and
+// what binds them to a session of TLS, if there is one.
+func (n *Network) prove(c net.Conn, parts ...[]byte) error {
+	if _, err := c.Write(wire.Proof(n.cfg.Secret, proofSize, labelCaller, parts...)); err != nil {
+		return err
+	}
+	var verdict [1 + proofSize]byte
+	if _, err := io.ReadFull(c, verdict[:1]); err != nil {
+		return err
+	}
+	if verdict[0] != helloOK {
+		return errRefused(verdict[0])
+	}
+	if _, err := io.ReadFull(c, verdict[1:]); err != nil {
+		return err
+	}
+	if !wire.Proves(verdict[1:], wire.Proof(n.cfg.Secret, proofSize, labelAnswerer, parts...)) {
+		n.cfg.Counters.AuthFailures.Add(1)
+		return errRefused(helloProof)
+	}
+	return nil
+}
+
+// check is the answerer's half of the proofs.
+func (n *Network) check(c net.Conn, parts ...[]byte) error {
 	var proof [proofSize]byte
 	if _, err := io.ReadFull(c, proof[:]); err != nil {
-		return nil, err
+		return err
 	}
-	if !wire.Proves(proof[:], wire.Proof(n.cfg.Secret, proofSize, labelCaller, got, sent, binding)) {
+	if !wire.Proves(proof[:], wire.Proof(n.cfg.Secret, proofSize, labelCaller, parts...)) {
 		n.cfg.Counters.AuthFailures.Add(1)
 		_, err := c.Write([]byte{helloProof})
-		return nil, errors.Join(errors.New("the caller has another secret"), err)
+		return errors.Join(errors.New("the caller has another secret"), err)
 	}
-	verdict := append([]byte{helloOK}, wire.Proof(n.cfg.Secret, proofSize, labelAnswerer, got, sent, binding)...)
-	if _, err := c.Write(verdict); err != nil {
-		return nil, err
-	}
-	return &agreed{conn: c, session: theirs.session, slots: min(mine.slots, theirs.slots)}, nil
+	_, err := c.Write(append([]byte{helloOK}, wire.Proof(n.cfg.Secret, proofSize, labelAnswerer, parts...)...))
+	return err
 }

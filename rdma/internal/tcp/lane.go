@@ -28,6 +28,7 @@ const (
 type lane struct {
 	n      *Network
 	conn   net.Conn
+	socket net.Conn        // beneath conn
 	raw    syscall.RawConn // nil with TLS: only whole writes there
 	info   wire.Info
 	answer bool // the answering end
@@ -36,6 +37,7 @@ type lane struct {
 
 	mu        sync.Mutex
 	to        wire.Receiver
+	over      bool // finish is past the point where it looks for a Receiver
 	transfers map[uint64]*transfer
 	next      uint64
 
@@ -49,12 +51,27 @@ type lane struct {
 type transfer struct {
 	p    []byte // of a pull: where the bytes go
 	push bool
-	done chan error // has room for its end
+	left atomic.Int32 // what must come to its end: the answer and, of a push, the writing
+	err  error        // of the answer
+	done chan error   // has room for its end
+}
+
+// end ends one part of the transfer, and with the last one the whole. A peer may
+// answer a push before it has taken the bytes: they still lie in p then.
+func (t *transfer) end() {
+	if t.left.Add(-1) == 0 {
+		t.done <- t.err
+	}
+}
+
+func (t *transfer) answered(err error) {
+	t.err = err
+	t.end()
 }
 
 func newLane(n *Network, a *agreed, answer bool) *lane {
 	l := &lane{
-		n: n, conn: a.conn, answer: answer, transfers: map[uint64]*transfer{}, done: make(chan struct{}),
+		n: n, conn: a.conn, socket: a.socket, answer: answer, transfers: map[uint64]*transfer{}, done: make(chan struct{}),
 		info: wire.Info{Session: a.session, Slots: a.slots, Peer: a.conn.RemoteAddr().String()},
 	}
 	if t, ok := a.conn.(*net.TCPConn); ok {
@@ -70,10 +87,16 @@ func (l *lane) Info() wire.Info { return l.info }
 // Start implements wire.Lane.
 func (l *lane) Start(to wire.Receiver) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.to = to
-	l.running.Add(1)
-	go l.receive()
+	over := l.over
+	if !over {
+		l.to = to
+		l.running.Add(1)
+		go l.receive()
+	}
+	l.mu.Unlock()
+	if over {
+		to.Broken(l.broken())
+	}
 }
 
 // Spin implements wire.Lane: sockets are not polled.
@@ -81,10 +104,9 @@ func (l *lane) Spin(func() bool) {}
 
 // Send implements wire.Lane.
 func (l *lane) Send(m wire.Message) error {
-	f := frame{body: m.Body}
+	f := frame{body: m.Body, copied: true}
 	h := head{Header: wire.Header{Kind: m.Kind, Length: uint32(len(m.Body)), ID: m.ID, Value: m.Value}}
 	h.encode(f.head[:])
-	f.copied = m.Kind != wire.Call
 	return l.out.push(f)
 }
 
@@ -98,7 +120,7 @@ func (l *lane) fail(cause error) {
 	l.once.Do(func() {
 		l.cause = cause
 		l.out.stop()
-		l.conn.Close()
+		l.socket.Close() // TLS would first wait for a peer that does not read
 		go l.finish()
 	})
 }
@@ -107,13 +129,14 @@ func (l *lane) fail(cause error) {
 func (l *lane) finish() {
 	l.mu.Lock() // no Start any more, or its goroutine is counted
 	to := l.to
+	l.over = true
 	l.mu.Unlock()
 	l.running.Wait()
 	l.out.drop()
 	err := l.broken()
 	l.mu.Lock()
 	for _, t := range l.transfers {
-		t.done <- err
+		t.answered(err)
 	}
 	l.transfers = nil
 	l.mu.Unlock()
@@ -216,6 +239,12 @@ func (l *lane) transfer(ctx context.Context, t *transfer, h head, p []byte) erro
 		return err
 	}
 	t.done = make(chan error, 1)
+	f := frame{body: p}
+	t.left.Store(1)
+	if t.push {
+		t.left.Store(2)
+		f.after = t.end
+	}
 	l.mu.Lock()
 	if l.transfers == nil {
 		l.mu.Unlock()
@@ -225,7 +254,6 @@ func (l *lane) transfer(ctx context.Context, t *transfer, h head, p []byte) erro
 	h.ID = l.next
 	l.transfers[h.ID] = t
 	l.mu.Unlock()
-	f := frame{body: p}
 	h.encode(f.head[:])
 	_ = l.out.push(f) // when it fails the lane breaks, and that ends the transfer
 	select {
@@ -253,23 +281,23 @@ func (l *lane) ended(in *bufio.Reader, h *head) error {
 	l.mu.Unlock()
 	if t == nil || t.push != (h.Kind == kindPushed) {
 		if t != nil {
-			t.done <- l.unexpected()
+			t.answered(l.unexpected())
 		}
 		return errors.New("answer to no transfer")
 	}
 	if h.Status != statusOK {
-		t.done <- rdma.ErrRemote
+		t.answered(rdma.ErrRemote)
 		return nil
 	}
 	if int(h.Length) != len(t.p) {
-		t.done <- l.unexpected()
+		t.answered(l.unexpected())
 		return fmt.Errorf("%d bytes for a transfer of %d", h.Length, len(t.p))
 	}
 	if _, err := io.ReadFull(in, t.p); err != nil {
-		t.done <- fmt.Errorf("%w: %w", rdma.ErrPeer, err)
+		t.answered(fmt.Errorf("%w: %w", rdma.ErrPeer, err))
 		return err
 	}
-	t.done <- nil
+	t.answered(nil)
 	return nil
 }
 

@@ -1,15 +1,25 @@
 package tcp
 
 import (
+	"errors"
 	"net"
 	"slices"
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/weftstore/weft/rdma"
 )
 
-// maxBatch is how many frames one system call writes.
-const maxBatch = 16
+const (
+	// maxBatch is how many frames one system call writes.
+	maxBatch = 16
+	// maxQueue bounds what waits for a peer that does not read. A peer that keeps to
+	// the protocol has fewer under way: its calls, cancellations and transfers.
+	maxQueue = 4 * maxAsked
+)
+
+var errUnread = errors.New("it asks for more without reading the answers")
 
 // frame is something to write.
 type frame struct {
@@ -35,6 +45,7 @@ type writer struct {
 	mu      sync.Mutex
 	queue   []frame
 	spare   []frame // memory for the next queue
+	copies  int     // bytes of copied bodies in queue
 	busy    bool    // somebody writes
 	stopped bool
 }
@@ -51,8 +62,16 @@ func (w *writer) push(f frame) error {
 		return w.l.broken()
 	}
 	if w.busy {
-		w.queue = append(w.queue, f.own())
+		full := !w.roomLocked(&f)
+		if !full {
+			w.queue = append(w.queue, f.own())
+		}
 		w.mu.Unlock()
+		if full {
+			f.end()
+			w.l.fail(errUnread)
+			return w.l.broken()
+		}
 		return nil
 	}
 	w.busy = true
@@ -75,6 +94,18 @@ func (w *writer) push(f frame) error {
 	}
 	w.start(f.own(), sent)
 	return nil
+}
+
+// roomLocked says whether f may wait, and counts its copy. A peer that keeps to the
+// protocol has no more messages with bodies under way than slots.
+func (w *writer) roomLocked(f *frame) bool {
+	if len(w.queue) >= maxQueue {
+		return false
+	}
+	if f.copied {
+		w.copies += len(f.body)
+	}
+	return w.copies <= 2*w.l.info.Slots*rdma.MaxMessage
 }
 
 // own is the frame with a body of its own where the sender takes it back.
@@ -146,7 +177,7 @@ func (w *writer) drain(first frame, sent int) {
 			return
 		}
 		queue := w.queue
-		w.queue, w.spare = w.spare, nil
+		w.queue, w.spare, w.copies = w.spare, nil, 0
 		w.mu.Unlock()
 		for batch := range slices.Chunk(queue, maxBatch) {
 			if good {
