@@ -127,6 +127,7 @@ type answerer struct {
 	addr   string
 	taken  chan *tap // lanes that have authenticated
 	honest *tap      // the calling end of the honest lane
+	far    *tap      // its answering end
 }
 
 func newAnswerer(t *testing.T, o rdma.Options) *answerer {
@@ -148,11 +149,11 @@ func newAnswerer(t *testing.T, o rdma.Options) *answerer {
 	}
 	a.honest = newTap(lane)
 	lane.Start(a.honest)
-	far := wait(t, a.taken, "the honest lane")
+	a.far = wait(t, a.taken, "the honest lane")
 	t.Cleanup(func() {
-		a.stillServes(t, far)
+		a.stillServes(t)
 		lane.Break(rdma.ErrClosed)
-		far.lane.Break(rdma.ErrClosed)
+		a.far.lane.Break(rdma.ErrClosed)
 		if err := l.Close(); err != nil {
 			t.Error(err)
 		}
@@ -164,17 +165,17 @@ func newAnswerer(t *testing.T, o rdma.Options) *answerer {
 }
 
 // stillServes sends a message over the honest lane and back, and makes a new one.
-func (a *answerer) stillServes(t *testing.T, far *tap) {
+func (a *answerer) stillServes(t *testing.T) {
 	t.Helper()
 	_ = a.honest.lane.Send(wire.Message{Kind: wire.Ping, ID: 5})
-	if m := wait(t, far.got, "a ping over the honest lane"); m.Kind != wire.Ping || m.ID != 5 {
+	if m := wait(t, a.far.got, "a ping over the honest lane"); m.Kind != wire.Ping || m.ID != 5 {
 		t.Errorf("over the honest lane came %+v", m)
 	}
-	_ = far.lane.Send(wire.Message{Kind: wire.Pong, ID: 6})
+	_ = a.far.lane.Send(wire.Message{Kind: wire.Pong, ID: 6})
 	if m := wait(t, a.honest.got, "a pong over the honest lane"); m.Kind != wire.Pong || m.ID != 6 {
 		t.Errorf("over the honest lane came %+v", m)
 	}
-	if len(far.broken)+len(a.honest.broken) > 0 {
+	if len(a.far.broken)+len(a.honest.broken) > 0 {
 		t.Error("the honest lane broke")
 	}
 	lane, err := newNetwork(t, a.n.cfg.Options).Dial(context.Background(), a.addr)
