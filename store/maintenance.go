@@ -2,9 +2,12 @@ package store
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/weftstore/weft/metadata"
 )
 
 // MaintenanceOptions set the rhythm of the background work.
@@ -52,7 +55,14 @@ func (s *Store) Maintain(ctx context.Context, o MaintenanceOptions) {
 		_, err := s.drainDamage(ctx, RepairOptions{BytesPerSecond: o.RepairRate}, nil)
 		return err
 	})
-	m.every(drainEvery, "drain", func(ctx context.Context) error {
+	var drained []metadata.TargetID
+	var next time.Time
+	m.every(repairEvery, "drain", func(ctx context.Context) error {
+		now := s.topology.Load().draining()
+		if slices.Equal(now, drained) && s.now().Before(next) {
+			return nil // it was looked at lately, and no other target is drained since
+		}
+		drained, next = now, s.now().Add(drainEvery)
 		_, err := s.Drain(ctx, RepairOptions{BytesPerSecond: o.RepairRate}, nil)
 		return err
 	})

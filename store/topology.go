@@ -91,6 +91,17 @@ func (tp *topology) surplus(p *metadata.Part) (mask uint64) {
 	return mask
 }
 
+// draining are the targets that are drained.
+func (tp *topology) draining() (ids []metadata.TargetID) {
+	for _, t := range tp.list {
+		if t.drains {
+			ids = append(ids, t.id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
 // leaving marks the shards of a part that are on targets which are drained.
 func (tp *topology) leaving(p *metadata.Part) (mask uint64) {
 	if !tp.drains {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -29,6 +30,7 @@ func addGatewayFlags(cmd *cobra.Command, cfg *gateway.Config) {
 	f.StringVar(&cfg.TLSCert, "tls-cert", "", "certificate chain (PEM); with --tls-key serves https")
 	f.StringVar(&cfg.TLSKey, "tls-key", "", "private key (PEM)")
 	f.StringVar(&cfg.Keyring, "keyring", "", "file that seals the secrets of access keys (default keyring in the state directory)")
+	f.DurationVar((*time.Duration)(&cfg.LostAfter), "lost-after", time.Duration(cfg.LostAfter), "how long a target may be away until what it had is made anew on others; 0s is for ever")
 	addMetricsFlag(cmd, &cfg.Metrics)
 }
 

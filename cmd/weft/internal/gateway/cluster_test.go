@@ -21,6 +21,7 @@ import (
 	"github.com/weftstore/weft/cmd/weft/internal/adminsock"
 	"github.com/weftstore/weft/cmd/weft/internal/cluster"
 	"github.com/weftstore/weft/cmd/weft/internal/gateway"
+	"github.com/weftstore/weft/cmd/weft/internal/settings"
 	"github.com/weftstore/weft/cmd/weft/internal/storagenode"
 	"github.com/weftstore/weft/erasure"
 	"github.com/weftstore/weft/node"
@@ -55,15 +56,16 @@ func (l *logBuffer) count(what string) int {
 
 // rig is a cluster in one process.
 type rig struct {
-	t      *testing.T
-	dir    string
-	file   *cluster.File
-	fabric redialing
-	log    *logBuffer
-	nodes  map[string]func() // running: ends one
-	gw     *gateway.Process
-	endGW  func()
-	cl     *minio.Client
+	t         *testing.T
+	dir       string
+	file      *cluster.File
+	lostAfter time.Duration
+	fabric    redialing
+	log       *logBuffer
+	nodes     map[string]func() // running: ends one
+	gw        *gateway.Process
+	endGW     func()
+	cl        *minio.Client
 }
 
 func newRig(t *testing.T, nodes, each int, layout string) *rig {
@@ -134,6 +136,7 @@ func (r *rig) config() gateway.ProcessConfig {
 		Config: gateway.DefaultConfig(), Cluster: r.file, Fabric: r.fabric, PollEvery: 100 * time.Millisecond, Logger: r.logger(),
 	}
 	cfg.Address, cfg.Memory, cfg.State = "127.0.0.1:0", gateway.MinMemory, filepath.Join(r.dir, "gateway")
+	cfg.LostAfter = settings.Duration(r.lostAfter)
 	return cfg
 }
 
@@ -495,4 +498,37 @@ func TestRepairFormatsOnNodes(t *testing.T) {
 	if err := r.get("k", 3<<20); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// What was on a node that does not come back is made anew on the others by itself, and
+// the node is used again when it does come back.
+func TestLostNodeIsMadeAnew(t *testing.T) {
+	r := newRig(t, 5, 1, "ec:2+2")
+	r.all()
+	r.lostAfter = 300 * time.Millisecond
+	r.start()
+	if err := r.cl.MakeBucket(t.Context(), bucket, minio.MakeBucketOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for i, n := range sizes {
+		if err := r.put(fmt.Sprint(i), n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.end("n2")
+	r.away(1)
+	eventually(t, "full redundancy without the node", func() bool {
+		var check store.CheckResult
+		r.admin("check", false, &check)
+		return check.Clean()
+	})
+	r.node("n2", r.file, "")
+	r.up()
+	r.usable(5)
+	for i, n := range sizes {
+		if err := r.get(fmt.Sprint(i), n); err != nil {
+			t.Error(err)
+		}
+	}
+	r.mustBeClean()
 }

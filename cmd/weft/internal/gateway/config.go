@@ -32,6 +32,10 @@ type Config struct {
 	// ScrubEvery is how often every chunk is read and verified; 0 is never.
 	ScrubEvery settings.Duration `toml:"scrub-every"`
 
+	// LostAfter is how long a target may be away until what it had is made anew on
+	// others; 0 is for ever.
+	LostAfter settings.Duration `toml:"lost-after"`
+
 	// AccessKey and SecretKey are the root credentials; both "" means those in
 	// the state directory, generated at first start. Never in the file.
 	AccessKey string `toml:"-"`
@@ -50,6 +54,7 @@ func DefaultConfig() Config {
 		Region:        "us-east-1",
 		SnapshotEvery: settings.Duration(10 * time.Minute),
 		ScrubEvery:    settings.Duration(14 * 24 * time.Hour),
+		LostAfter:     settings.Duration(15 * time.Minute),
 	}
 }
 

@@ -3,8 +3,10 @@ package gateway
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/weftstore/weft/cmd/weft/internal/cluster"
+	"github.com/weftstore/weft/metadata"
 )
 
 // list are the links to all nodes; it is replaced and never changed.
@@ -77,5 +79,33 @@ func (ns *nodes) redomain() {
 			ns.log.Info("failure domain of a target", "target", uuid, "name", row.Path, "domain", d)
 			ns.set(c)
 		}
+	}
+}
+
+// giveUp has the store make anew elsewhere what is on targets that have been away for
+// long, while the others can hold it. One that comes back is used again.
+func (ns *nodes) giveUp(now time.Time) {
+	ns.mu.Lock()
+	defer ns.mu.Unlock()
+	if ns.lostAfter <= 0 || ns.store == nil {
+		return
+	}
+	for uuid, row := range ns.rows {
+		if ns.serving[uuid] != nil {
+			delete(ns.away, uuid)
+			continue
+		}
+		since, ok := ns.away[uuid]
+		if !ok {
+			ns.away[uuid] = now
+			continue
+		}
+		c := ns.targets[row.ID]
+		if c.Draining || now.Sub(since) < ns.lostAfter || ns.store.CanDrain(map[metadata.TargetID]bool{row.ID: true}) != nil {
+			continue
+		}
+		ns.log.Warn("target counts as lost: what it had is made anew elsewhere", "target", row.Path, "away since", since)
+		c.Draining = true
+		ns.set(c)
 	}
 }

@@ -111,7 +111,7 @@ func (g *Gateway) openNodes(ctx context.Context) (err error) {
 	}
 	p := &g.parts
 	g.nodes = newNodes(p.Fabric, p.Meta.DB, p.Deployment, p.Nodes, p.PollEvery, g.log)
-	g.nodes.shared = p.Member != nil
+	g.nodes.shared, g.nodes.lostAfter = p.Member != nil, time.Duration(g.cfg.LostAfter)
 	g.onClose(g.nodes.close)
 	return g.nodes.start(ctx)
 }

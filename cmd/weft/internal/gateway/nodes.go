@@ -53,7 +53,8 @@ type nodes struct {
 	deployment [16]byte
 	log        *slog.Logger
 	every      time.Duration
-	shared     bool // other gateways enter targets in the metadata too
+	shared     bool          // other gateways enter targets in the metadata too
+	lostAfter  time.Duration // after which a target that is away counts as lost; 0: never
 	links      atomic.Pointer[[]*link]
 	loops      sync.WaitGroup
 	run        context.Context // ends with close
@@ -65,6 +66,7 @@ type nodes struct {
 	targets map[metadata.TargetID]store.TargetConfig // as the store has them
 	serving map[node.TargetUUID]*link                // who has a target now
 	retired map[node.TargetUUID]metadata.TargetID    // removed from the store
+	away    map[node.TargetUUID]time.Time            // since when nobody serves a target
 	fresh   bool                                     // the metadata knew no target at the start
 }
 
@@ -73,6 +75,7 @@ func newNodes(fabric rdma.Transport, meta *metadata.DB, deployment [16]byte, lis
 		fabric: fabric, meta: meta, deployment: deployment, log: log, every: cmp.Or(every, pollEvery),
 		rows: map[node.TargetUUID]metadata.Target{}, targets: map[metadata.TargetID]store.TargetConfig{},
 		serving: map[node.TargetUUID]*link{}, retired: map[node.TargetUUID]metadata.TargetID{},
+		away: map[node.TargetUUID]time.Time{},
 	}
 	var links []*link
 	for _, n := range list {
@@ -105,9 +108,7 @@ func (ns *nodes) start(ctx context.Context) error {
 	for _, l := range ns.list() {
 		ns.begin(l)
 	}
-	if ns.shared {
-		ns.loops.Go(func() { ns.refreshLoop(ns.run) })
-	}
+	ns.loops.Go(func() { ns.refreshLoop(ns.run) })
 	return ctx.Err()
 }
 
@@ -336,6 +337,10 @@ func (ns *nodes) refreshLoop(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+			ns.giveUp(time.Now())
+			if !ns.shared {
+				continue
+			}
 			if err := ns.refresh(ctx); err != nil {
 				ns.log.Debug("table of targets not read", "err", err)
 			}
