@@ -26,6 +26,7 @@ type bucketState struct {
 	broken bool // a document cannot be read: nobody but the owner's root gets in
 	block  publicBlock
 	lock   lockRule
+	cors   []corsRule
 	read   time.Time
 }
 
@@ -96,6 +97,9 @@ func newBucketState(rec *metadata.Bucket) *bucketState {
 		if b.lock, err = decodeLockRule(text); err != nil {
 			b.broken = true
 		}
+	}
+	if text := rec.Configs[configCORS]; text != "" {
+		b.cors, _ = decodeCORS([]byte(text)) // without it browsers are let see nothing
 	}
 	return b
 }

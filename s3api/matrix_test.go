@@ -20,6 +20,7 @@ type matrixRow struct {
 	header       []string // name, value
 	actions      []string // all that are needed
 	on           []string // their resources; nil: the request's own
+	public       bool     // everybody may, whatever policies say
 }
 
 const (
@@ -29,10 +30,13 @@ const (
 	partDoc         = "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>x</ETag></Part></CompleteMultipartUpload>"
 	deleteDoc       = "<Delete><Object><Key>k</Key></Object></Delete>"
 	ownershipDoc    = "<OwnershipControls><Rule><ObjectOwnership>BucketOwnerEnforced</ObjectOwnership></Rule></OwnershipControls>"
+	corsDoc         = "<CORSConfiguration><CORSRule><AllowedMethod>GET</AllowedMethod><AllowedOrigin>https://x</AllowedOrigin></CORSRule></CORSConfiguration>"
 	lockDoc         = "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled></ObjectLockConfiguration>"
 	retentionDoc    = "<Retention><Mode>GOVERNANCE</Mode><RetainUntilDate>2100-01-01T00:00:00Z</RetainUntilDate></Retention>"
 	policyDoc       = `{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":"*","Action":"s3:PutBucketLogging","Resource":"arn:aws:s3:::bucket"}]}`
 )
+
+var preflightHeader = []string{"Origin", "https://x", "Access-Control-Request-Method", "GET"}
 
 // matrix has rows for every operation of the route table that exists here.
 var matrix = map[string][]matrixRow{
@@ -52,20 +56,34 @@ var matrix = map[string][]matrixRow{
 	"PutBucketTagging":     {{target: "/bucket?tagging", body: tagDoc, actions: []string{"s3:PutBucketTagging"}}},
 	"DeleteBucketTagging":  {{target: "/bucket?tagging", actions: []string{"s3:PutBucketTagging"}}},
 
-	"GetBucketAcl":                  {{target: "/bucket?acl", actions: []string{"s3:GetBucketAcl"}}},
-	"PutBucketAcl":                  {{target: "/bucket?acl", header: []string{"X-Amz-Acl", "private"}, actions: []string{"s3:PutBucketAcl"}}},
-	"GetBucketOwnershipControls":    {{target: "/bucket?ownershipControls", actions: []string{"s3:GetBucketOwnershipControls"}}},
-	"PutBucketOwnershipControls":    {{target: "/bucket?ownershipControls", body: ownershipDoc, actions: []string{"s3:PutBucketOwnershipControls"}}},
-	"DeleteBucketOwnershipControls": {{target: "/bucket?ownershipControls", actions: []string{"s3:PutBucketOwnershipControls"}}},
-	"GetBucketPolicy":               {{target: "/bucket?policy", actions: []string{"s3:GetBucketPolicy"}}},
-	"PutBucketPolicy":               {{target: "/bucket?policy", body: policyDoc, actions: []string{"s3:PutBucketPolicy"}}},
-	"DeleteBucketPolicy":            {{target: "/bucket?policy", actions: []string{"s3:DeleteBucketPolicy"}}},
-	"GetBucketPolicyStatus":         {{target: "/bucket?policyStatus", actions: []string{"s3:GetBucketPolicyStatus"}}},
-	"GetObjectLockConfiguration":    {{target: "/bucket?object-lock", actions: []string{"s3:GetBucketObjectLockConfiguration"}}},
-	"PutObjectLockConfiguration":    {{target: "/bucket?object-lock", body: lockDoc, actions: []string{"s3:PutBucketObjectLockConfiguration"}}},
-	"GetPublicAccessBlock":          {{target: "/bucket?publicAccessBlock", actions: []string{"s3:GetBucketPublicAccessBlock"}}},
-	"PutPublicAccessBlock":          {{target: "/bucket?publicAccessBlock", body: blockDoc, actions: []string{"s3:PutBucketPublicAccessBlock"}}},
-	"DeletePublicAccessBlock":       {{target: "/bucket?publicAccessBlock", actions: []string{"s3:PutBucketPublicAccessBlock"}}},
+	"GetBucketAcl":                     {{target: "/bucket?acl", actions: []string{"s3:GetBucketAcl"}}},
+	"PutBucketAcl":                     {{target: "/bucket?acl", header: []string{"X-Amz-Acl", "private"}, actions: []string{"s3:PutBucketAcl"}}},
+	"GetBucketOwnershipControls":       {{target: "/bucket?ownershipControls", actions: []string{"s3:GetBucketOwnershipControls"}}},
+	"PutBucketOwnershipControls":       {{target: "/bucket?ownershipControls", body: ownershipDoc, actions: []string{"s3:PutBucketOwnershipControls"}}},
+	"DeleteBucketOwnershipControls":    {{target: "/bucket?ownershipControls", actions: []string{"s3:PutBucketOwnershipControls"}}},
+	"GetBucketPolicy":                  {{target: "/bucket?policy", actions: []string{"s3:GetBucketPolicy"}}},
+	"PutBucketPolicy":                  {{target: "/bucket?policy", body: policyDoc, actions: []string{"s3:PutBucketPolicy"}}},
+	"DeleteBucketPolicy":               {{target: "/bucket?policy", actions: []string{"s3:DeleteBucketPolicy"}}},
+	"GetBucketPolicyStatus":            {{target: "/bucket?policyStatus", actions: []string{"s3:GetBucketPolicyStatus"}}},
+	"GetBucketCors":                    {{target: "/bucket?cors", actions: []string{"s3:GetBucketCORS"}}},
+	"PutBucketCors":                    {{target: "/bucket?cors", body: corsDoc, actions: []string{"s3:PutBucketCORS"}}},
+	"DeleteBucketCors":                 {{target: "/bucket?cors", actions: []string{"s3:PutBucketCORS"}}},
+	"OptionsBucket":                    {{target: "/bucket", header: preflightHeader, public: true}},
+	"OptionsObject":                    {{target: "/bucket/k", header: preflightHeader, public: true}},
+	"GetBucketRequestPayment":          {{target: "/bucket?requestPayment", actions: []string{"s3:GetBucketRequestPayment"}}},
+	"PutBucketRequestPayment":          {{target: "/bucket?requestPayment", body: "<RequestPaymentConfiguration><Payer>BucketOwner</Payer></RequestPaymentConfiguration>", actions: []string{"s3:PutBucketRequestPayment"}}},
+	"GetBucketAccelerateConfiguration": {{target: "/bucket?accelerate", actions: []string{"s3:GetAccelerateConfiguration"}}},
+	"PutBucketAccelerateConfiguration": {{target: "/bucket?accelerate", body: "<AccelerateConfiguration><Status>Suspended</Status></AccelerateConfiguration>", actions: []string{"s3:PutAccelerateConfiguration"}}},
+	"GetBucketWebsite":                 {{target: "/bucket?website", actions: []string{"s3:GetBucketWebsite"}}},
+	"DeleteBucketWebsite":              {{target: "/bucket?website", actions: []string{"s3:DeleteBucketWebsite"}}},
+	"GetBucketReplication":             {{target: "/bucket?replication", actions: []string{"s3:GetReplicationConfiguration"}}},
+	"DeleteBucketReplication":          {{target: "/bucket?replication", actions: []string{"s3:PutReplicationConfiguration"}}},
+
+	"GetObjectLockConfiguration": {{target: "/bucket?object-lock", actions: []string{"s3:GetBucketObjectLockConfiguration"}}},
+	"PutObjectLockConfiguration": {{target: "/bucket?object-lock", body: lockDoc, actions: []string{"s3:PutBucketObjectLockConfiguration"}}},
+	"GetPublicAccessBlock":       {{target: "/bucket?publicAccessBlock", actions: []string{"s3:GetBucketPublicAccessBlock"}}},
+	"PutPublicAccessBlock":       {{target: "/bucket?publicAccessBlock", body: blockDoc, actions: []string{"s3:PutBucketPublicAccessBlock"}}},
+	"DeletePublicAccessBlock":    {{target: "/bucket?publicAccessBlock", actions: []string{"s3:PutBucketPublicAccessBlock"}}},
 
 	"GetObject":           {{target: "/bucket/k", actions: []string{"s3:GetObject"}}, {target: versionedObject, actions: []string{"s3:GetObjectVersion"}}},
 	"HeadObject":          {{target: "/bucket/k", actions: []string{"s3:GetObject"}}, {target: versionedObject, actions: []string{"s3:GetObjectVersion"}}},
@@ -130,7 +148,7 @@ func newCell(t *testing.T, who *Principal, bucketPolicy string) *cell {
 	for _, name := range []string{"bucket", "source"} {
 		b := metadata.Bucket{Name: name, Owner: accountA}
 		if name == "bucket" {
-			b.Configs = map[string]string{configLock: metadata.LockEnabled}
+			b.Configs = map[string]string{configLock: metadata.LockEnabled, configCORS: corsDoc}
 			if bucketPolicy != "" {
 				b.Configs[configPolicy] = bucketPolicy
 			}
@@ -276,6 +294,11 @@ func matrixTest(t *testing.T, method, operation string, row *matrixRow) {
 	others := denied // what root of another account gets
 	if !inBucket {
 		others = allowed
+	}
+	if row.public {
+		c := newCell(t, nil, `{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":"*","Action":"*","Resource":"arn:aws:s3:::bucket/*"}]}`)
+		check("anonymous", c.answer(c.request(method, row)), allowed)
+		return
 	}
 	policies := operation == "GetBucketPolicy" || operation == "PutBucketPolicy" || operation == "DeleteBucketPolicy"
 	check("owner", newCell(t, rootOf(accountA), "").send(method, row), allowed)

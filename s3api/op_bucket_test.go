@@ -75,6 +75,20 @@ func TestBucketSettings(t *testing.T) {
 		e.want(501, "NotImplemented", "GET", "/bucket?"+q, "")
 		e.want(501, "NotImplemented", "PUT", "/bucket?"+q, "<x/>")
 	}
+	if p := elements(e.ok("GET", "/bucket?requestPayment", ""), "Payer"); len(p) != 1 || p[0] != "BucketOwner" {
+		t.Errorf("payer %q", p)
+	}
+	e.want(501, "NotImplemented", "PUT", "/bucket?requestPayment", "<RequestPaymentConfiguration><Payer>Requester</Payer></RequestPaymentConfiguration>")
+	e.want(400, "MalformedXML", "PUT", "/bucket?requestPayment", "<RequestPaymentConfiguration><Payer>Nobody</Payer></RequestPaymentConfiguration>")
+	if s := elements(e.ok("GET", "/bucket?accelerate", ""), "Status"); len(s) != 0 {
+		t.Errorf("accelerate %q", s)
+	}
+	e.want(501, "NotImplemented", "PUT", "/bucket?accelerate", "<AccelerateConfiguration><Status>Enabled</Status></AccelerateConfiguration>")
+	for q, code := range map[string]string{"website": "NoSuchWebsiteConfiguration", "replication": "ReplicationConfigurationNotFoundError"} {
+		e.want(404, code, "GET", "/bucket?"+q, "")
+		e.want(501, "NotImplemented", "PUT", "/bucket?"+q, "<x/>")
+		e.want(204, "", "DELETE", "/bucket?"+q, "")
+	}
 	if names := elements(e.ok("GET", "/?x=y", ""), "Name"); len(names) != 1 {
 		t.Errorf("unknown parameters are ignored: %q", names)
 	}

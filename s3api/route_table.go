@@ -10,6 +10,8 @@ func table() []Route {
 	rows := make([]Route, 0, 128)
 	rows = append(rows, objectRoutes()...)
 	rows = append(rows, lockRoutes()...)
+	rows = append(rows, corsRoutes()...)
+	rows = append(rows, settingRoutes()...)
 	rows = append(rows, accessRoutes()...)
 	rows = append(rows, bucketRoutes()...)
 	rows = append(rows, serviceRoutes()...)
@@ -78,6 +80,33 @@ func accessRoutes() []Route {
 	}
 }
 
+// corsRoutes are about scripts in browsers.
+func corsRoutes() []Route {
+	const b, o = BucketLevel, ObjectLevel
+	return []Route{
+		{"GetBucketCors", http.MethodGet, b, "cors", "", 200, (*call).getBucketCors},
+		{"PutBucketCors", http.MethodPut, b, "cors", "", 200, (*call).putBucketCors},
+		{"DeleteBucketCors", http.MethodDelete, b, "cors", "", 204, (*call).deleteBucketCors},
+		{"OptionsBucket", http.MethodOptions, b, "", "", 200, (*call).preflight},
+		{"OptionsObject", http.MethodOptions, o, "", "", 200, (*call).preflight},
+	}
+}
+
+// settingRoutes are about what is the same for each bucket.
+func settingRoutes() []Route {
+	const b = BucketLevel
+	return []Route{
+		{"GetBucketRequestPayment", http.MethodGet, b, "requestPayment", "", 200, (*call).getBucketRequestPayment},
+		{"PutBucketRequestPayment", http.MethodPut, b, "requestPayment", "", 200, (*call).putBucketRequestPayment},
+		{"GetBucketAccelerateConfiguration", http.MethodGet, b, "accelerate", "", 200, (*call).getBucketAccelerate},
+		{"PutBucketAccelerateConfiguration", http.MethodPut, b, "accelerate", "", 200, (*call).putBucketAccelerate},
+		{"GetBucketWebsite", http.MethodGet, b, "website", "", 200, (*call).getBucketWebsite},
+		{"DeleteBucketWebsite", http.MethodDelete, b, "website", "", 204, (*call).deleteNothing},
+		{"GetBucketReplication", http.MethodGet, b, "replication", "", 200, (*call).getBucketReplication},
+		{"DeleteBucketReplication", http.MethodDelete, b, "replication", "", 204, (*call).deleteNothing},
+	}
+}
+
 // lockRoutes are about object lock.
 func lockRoutes() []Route {
 	const b, o = BucketLevel, ObjectLevel
@@ -111,9 +140,7 @@ func missingRoutes() []Route {
 		query, get, put, del string
 	}{
 		{BucketLevel, "abac", "GetBucketAbac", "PutBucketAbac", ""},
-		{BucketLevel, "accelerate", "GetBucketAccelerateConfiguration", "PutBucketAccelerateConfiguration", ""},
 		{BucketLevel, "analytics", "GetBucketAnalyticsConfiguration", "PutBucketAnalyticsConfiguration", "DeleteBucketAnalyticsConfiguration"},
-		{BucketLevel, "cors", "GetBucketCors", "PutBucketCors", "DeleteBucketCors"},
 		{BucketLevel, "encryption", "GetBucketEncryption", "PutBucketEncryption", "DeleteBucketEncryption"},
 		{BucketLevel, "intelligent-tiering", "GetBucketIntelligentTieringConfiguration", "PutBucketIntelligentTieringConfiguration", "DeleteBucketIntelligentTieringConfiguration"},
 		{BucketLevel, "inventory", "GetBucketInventoryConfiguration", "PutBucketInventoryConfiguration", "DeleteBucketInventoryConfiguration"},
@@ -126,10 +153,9 @@ func missingRoutes() []Route {
 		{BucketLevel, "metadataTable", "GetBucketMetadataTableConfiguration", "", "DeleteBucketMetadataTableConfiguration"},
 		{BucketLevel, "metrics", "GetBucketMetricsConfiguration", "PutBucketMetricsConfiguration", "DeleteBucketMetricsConfiguration"},
 		{BucketLevel, "notification", "GetBucketNotificationConfiguration", "PutBucketNotificationConfiguration", ""},
-		{BucketLevel, "replication", "GetBucketReplication", "PutBucketReplication", "DeleteBucketReplication"},
-		{BucketLevel, "requestPayment", "GetBucketRequestPayment", "PutBucketRequestPayment", ""},
+		{BucketLevel, "replication", "", "PutBucketReplication", ""},
 		{BucketLevel, "session", "CreateSession", "", ""},
-		{BucketLevel, "website", "GetBucketWebsite", "PutBucketWebsite", "DeleteBucketWebsite"},
+		{BucketLevel, "website", "", "PutBucketWebsite", ""},
 		{ObjectLevel, "annotation", "GetObjectAnnotation", "PutObjectAnnotation", "DeleteObjectAnnotation"},
 		{ObjectLevel, "encryption", "", "UpdateObjectEncryption", ""},
 		{ObjectLevel, "renameObject", "", "RenameObject", ""},
@@ -144,7 +170,5 @@ func missingRoutes() []Route {
 	add(BucketLevel, http.MethodPost, "", "PostObject")
 	add(ObjectLevel, http.MethodPost, "restore", "RestoreObject")
 	add(ObjectLevel, http.MethodPost, "select", "SelectObjectContent")
-	add(ObjectLevel, http.MethodOptions, "", "OptionsObject")
-	add(BucketLevel, http.MethodOptions, "", "OptionsBucket")
 	return rows
 }
