@@ -16,6 +16,8 @@ require (
 
 require github.com/anishathalye/porcupine v1.3.1
 
+require github.com/minio/sio v0.4.1
+
 require (
 	github.com/Mellanox/rdmamap v1.1.0
 	github.com/beorn7/perks v1.0.1 // indirect

@@ -24,6 +24,7 @@ type Keyring struct{ keys []ringKey }
 type ringKey struct {
 	id   [ringIDLen]byte
 	aead cipher.AEAD
+	raw  [ringKeyLen]byte // for SealFor
 }
 
 // ParseKeyring reads the file; an error never tells what is in it.
@@ -85,7 +86,7 @@ func (k *Keyring) add(id [ringIDLen]byte, key []byte) error {
 	if err != nil {
 		return err
 	}
-	k.keys = append(k.keys, ringKey{id, aead})
+	k.keys = append(k.keys, ringKey{id, aead, [ringKeyLen]byte(key)})
 	return nil
 }
 

@@ -74,6 +74,9 @@ type Object interface {
 	Part(ctx context.Context, number int) (off, n int64, part *metadata.Part, err error)
 	// Parts returns parts with numbers above after.
 	Parts(ctx context.Context, after, limit int) (parts []metadata.Part, truncated bool, err error)
+	// Unlock gives the key of an object that was stored with a store.Seal; Read needs it.
+	// The object keeps it.
+	Unlock(key *[32]byte)
 	Close()
 }
 

@@ -31,7 +31,8 @@ func (o *oneObject) Part(context.Context, int) (int64, int64, *metadata.Part, er
 func (o *oneObject) Parts(context.Context, int, int) ([]metadata.Part, bool, error) {
 	return nil, false, nil
 }
-func (o *oneObject) Close() {}
+func (o *oneObject) Close()           {}
+func (o *oneObject) Unlock(*[32]byte) {}
 
 func (o *oneObject) Open(context.Context, string, string, string) (Object, error) { return o, nil }
 

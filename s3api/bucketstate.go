@@ -20,14 +20,15 @@ const (
 // bucketState is what authorization knows of a bucket. It is read-only.
 type bucketState struct {
 	*metadata.Bucket
-	owner  string // account
-	policy *policy.Document
-	public bool // policy lets everybody in
-	broken bool // a document cannot be read: nobody but the owner's root gets in
-	block  publicBlock
-	lock   lockRule
-	cors   []corsRule
-	read   time.Time
+	owner      string // account
+	policy     *policy.Document
+	public     bool // policy lets everybody in
+	broken     bool // a document cannot be read: nobody but the owner's root gets in
+	block      publicBlock
+	lock       lockRule
+	cors       []corsRule
+	read       time.Time
+	encryption bucketEncryption
 }
 
 // bucketStates caches them. What this handler changes is seen at once, what others
@@ -100,6 +101,11 @@ func newBucketState(rec *metadata.Bucket) *bucketState {
 	}
 	if text := rec.Configs[configCORS]; text != "" {
 		b.cors, _ = decodeCORS([]byte(text)) // without it browsers are let see nothing
+	}
+	if text := rec.Configs[configEncryption]; text != "" {
+		if b.encryption, err = decodeBucketEncryption([]byte(text)); err != nil {
+			b.broken = true
+		}
 	}
 	return b
 }

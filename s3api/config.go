@@ -4,6 +4,8 @@ import (
 	"errors"
 	"log/slog"
 	"time"
+
+	"github.com/weftstore/weft/kms"
 )
 
 // Config says what a [Handler] works with. Auth and the five stores are
@@ -15,6 +17,14 @@ type Config struct {
 	Listings Listings
 	Uploads  Uploads
 	Objects  Objects
+
+	// ObjectKeys has the keys of SSE-S3, KMS those of SSE-KMS. Without one such
+	// requests are 501.
+	ObjectKeys kms.Service
+	KMS        kms.Service
+	// TrustHTTP takes customers' keys over plain HTTP from other hosts: TLS ends in front
+	// of this server.
+	TrustHTTP bool
 
 	// Region is what the service calls its region, "us-east-1" if empty.
 	Region string

@@ -47,7 +47,12 @@ const docsTail = `
 | ` + "`..`" + ` in a key | a character like others; 400 InvalidURI if it would climb above the bucket, as on AWS |
 | ` + "`//`, `.`, `%2F`" + ` and trailing slashes in a key | kept as they are |
 | NUL or invalid UTF-8 in a key | 400 InvalidArgument |
-| headers for encryption, website redirects, MFA, append | 501 NotImplemented |
+| headers for website redirects, MFA, append | 501 NotImplemented |
+| encryption at rest | an object is encrypted when the request or the bucket's configuration says so; AWS encrypts always |
+| SSE-C over plain HTTP | 400 InvalidRequest as on AWS, but for clients on the same host, and with ` + "`--tls-in-front`" + ` |
+| ` + "`aws:kms:dsse`" + ` | 501 NotImplemented |
+| key ids of SSE-KMS | names of ` + "`--kms-key`" + ` or of Vault's keys; of an ARN the name counts. Policies of keys are the key service's |
+| wrong key of a part (SSE-C) | 400 InvalidRequest |
 | ` + "`x-amz-acl`" + ` | private, bucket-owner-read and bucket-owner-full-control are accepted, other canned ACLs and grants are 400 AccessControlListNotSupported |
 | ownership | BucketOwnerEnforced is the only one, for each bucket: access is a matter of policies |
 | Block Public Access | a bucket that was never told otherwise blocks nothing; nothing is public without a bucket policy either |

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/weftstore/weft/kms"
 	"github.com/weftstore/weft/metadata"
 	"github.com/weftstore/weft/s3api/sigv4"
 	"github.com/weftstore/weft/store"
@@ -102,5 +103,7 @@ var translations = [...]struct {
 	{store.ErrShortBody, errIncompleteBody},
 	{store.ErrClosed, errServiceUnavailable},
 	{metadata.ErrInvalidKey, errInvalidArgument},
+	{kms.ErrNoKey, errKMSNotFound},
+	{kms.ErrUnavailable, errServiceUnavailable},
 	{context.DeadlineExceeded, errServiceUnavailable},
 }

@@ -24,6 +24,7 @@ var (
 	errInvalidBucketState         = &Error{Code: "InvalidBucketState", Status: http.StatusConflict, Message: "The request is not valid with the current state of the bucket."}
 	errInvalidBucketName          = &Error{Code: "InvalidBucketName", Status: http.StatusBadRequest, Message: "The specified bucket is not valid."}
 	errInvalidDigest              = &Error{Code: "InvalidDigest", Status: http.StatusBadRequest, Message: "The Content-MD5 you specified was invalid."}
+	errInvalidEncryptionAlgorithm = &Error{Code: "InvalidEncryptionAlgorithmError", Status: http.StatusBadRequest, Message: "The Encryption request you specified is not valid. Supported value: AES256."}
 	errInvalidPart                = &Error{Code: "InvalidPart", Status: http.StatusBadRequest, Message: "One or more of the specified parts could not be found.  The part may not have been uploaded, or the specified entity tag may not match the part's entity tag."}
 	errInvalidPartOrder           = &Error{Code: "InvalidPartOrder", Status: http.StatusBadRequest, Message: "The list of parts was not in ascending order. Parts must be ordered by part number."}
 	errInvalidPartNumber          = &Error{Code: "InvalidPartNumber", Status: http.StatusRequestedRangeNotSatisfiable, Message: "The requested partnumber is not satisfiable"}
@@ -34,6 +35,7 @@ var (
 	errInvalidTag                 = &Error{Code: "InvalidTag", Status: http.StatusBadRequest, Message: "The tag provided was not a valid tag. This error can occur if the tag did not pass input validation."}
 	errInvalidURI                 = &Error{Code: "InvalidURI", Status: http.StatusBadRequest, Message: "Couldn't parse the specified URI."}
 	errKeyTooLong                 = &Error{Code: "KeyTooLongError", Status: http.StatusBadRequest, Message: "Your key is too long"}
+	errKMSNotFound                = &Error{Code: "KMS.NotFoundException", Status: http.StatusBadRequest, Message: "Invalid keyId: there is no such key, or it may not be used"}
 	errMalformedPolicy            = &Error{Code: "MalformedPolicy", Status: http.StatusBadRequest, Message: "Policies must be valid JSON and the first byte must be '{'"}
 	errMalformedXML               = &Error{Code: "MalformedXML", Status: http.StatusBadRequest, Message: "The XML you provided was not well-formed or did not validate against our published schema"}
 	errMaxMessageLength           = &Error{Code: "MaxMessageLengthExceeded", Status: http.StatusBadRequest, Message: "Your request was too big."}
@@ -43,6 +45,7 @@ var (
 	errNoSuchBucket               = &Error{Code: "NoSuchBucket", Status: http.StatusNotFound, Message: "The specified bucket does not exist"}
 	errNoSuchBucketPolicy         = &Error{Code: "NoSuchBucketPolicy", Status: http.StatusNotFound, Message: "The bucket policy does not exist"}
 	errNoSuchCORS                 = &Error{Code: "NoSuchCORSConfiguration", Status: http.StatusNotFound, Message: "The CORS configuration does not exist"}
+	errNoSuchEncryption           = &Error{Code: "ServerSideEncryptionConfigurationNotFoundError", Status: http.StatusNotFound, Message: "The server side encryption configuration was not found"}
 	errNoSuchKey                  = &Error{Code: "NoSuchKey", Status: http.StatusNotFound, Message: "The specified key does not exist."}
 	errNoSuchLockConfiguration    = &Error{Code: "ObjectLockConfigurationNotFoundError", Status: http.StatusNotFound, Message: "Object Lock configuration does not exist for this bucket"}
 	errNoSuchObjectLock           = &Error{Code: "NoSuchObjectLockConfiguration", Status: http.StatusNotFound, Message: "The specified object does not have a ObjectLock configuration"}

@@ -21,6 +21,7 @@ type fakeObjects struct {
 	db   *metadata.DB
 	mu   sync.Mutex
 	data map[metadata.SetID][]byte
+	keys map[metadata.SetID]store.Key // of parts that are sealed
 	next uint64
 	puts atomic.Int64 // bodies that were read to their end and kept
 
@@ -30,7 +31,7 @@ type fakeObjects struct {
 }
 
 func newFakeObjects(db *metadata.DB) *fakeObjects {
-	return &fakeObjects{db: db, data: map[metadata.SetID][]byte{}}
+	return &fakeObjects{db: db, data: map[metadata.SetID][]byte{}, keys: map[metadata.SetID]store.Key{}}
 }
 
 func (f *fakeObjects) keep(body io.Reader, size int64, a checksum.Algorithm, check func(store.Sums) error) (metadata.Part, store.Sums, error) {
@@ -73,7 +74,9 @@ func (f *fakeObjects) Put(ctx context.Context, r *store.PutRequest) (*store.PutR
 		return nil, err
 	}
 	v := &metadata.Version{Key: r.Key, ID: f.db.NewVersionID(), Modified: testTime, Size: r.Size, MD5: sums.MD5, Digest: sums.Digest,
-		Headers: r.Headers, UserMeta: r.UserMeta, Tags: r.Tags, Lock: r.Lock}
+		Headers: r.Headers, UserMeta: r.UserMeta, Tags: r.Tags, Lock: r.Lock, Attrs: r.Attrs}
+	f.lock(r.Seal, &part)
+	v.MD5, sums.MD5 = part.MD5, part.MD5
 	if r.Size > 0 {
 		v.Inline = &part
 	}
@@ -96,6 +99,8 @@ func (f *fakeObjects) PutPart(ctx context.Context, r *store.PartRequest) (*store
 	if err != nil {
 		return nil, err
 	}
+	f.lock(r.Seal, &part)
+	sums.MD5 = part.MD5
 	part.Number, part.Modified = uint16(r.Number), testTime
 	if err := f.db.PutPart(ctx, r.Bucket, r.Key, r.Upload, &part); err != nil {
 		return nil, err
@@ -108,7 +113,7 @@ func (f *fakeObjects) Complete(ctx context.Context, r *store.CompleteRequest) (*
 	parts, u, err := f.db.PrepareComplete(ctx, r.Bucket, r.Key, r.Upload, r.Parts)
 	if done, ok := errors.AsType[*metadata.CompletedError](err); ok {
 		v := done.Version
-		return &store.PutResult{ETag: v.ETag(), VersionID: done.Result.VersionID, Sums: store.Sums{MD5: v.MD5, Digest: v.Digest}, Size: v.Size}, nil
+		return &store.PutResult{ETag: v.ETag(), VersionID: done.Result.VersionID, Sums: store.Sums{MD5: v.MD5, Digest: v.Digest}, Size: v.Size, Attrs: v.Attrs}, nil
 	}
 	if err != nil {
 		return nil, err
@@ -138,7 +143,7 @@ func (f *fakeObjects) Complete(ctx context.Context, r *store.CompleteRequest) (*
 	if err != nil {
 		return nil, err
 	}
-	return &store.PutResult{ETag: v.ETag(), VersionID: res.VersionID, Sums: store.Sums{MD5: v.MD5, Digest: v.Digest}, Size: v.Size}, nil
+	return &store.PutResult{ETag: v.ETag(), VersionID: res.VersionID, Sums: store.Sums{MD5: v.MD5, Digest: v.Digest}, Size: v.Size, Attrs: v.Attrs}, nil
 }
 
 func (f *fakeObjects) SetLock(ctx context.Context, bucket, key, versionID string, c metadata.LockChange) (string, error) {
@@ -172,10 +177,34 @@ type fakeObject struct {
 	f  *fakeObjects
 	v  *metadata.Version
 	id string
+
+	key *[32]byte
 }
 
 func (o *fakeObject) Info() (*metadata.Version, string) { return o.v, o.id }
 func (o *fakeObject) Close()                            {}
+func (o *fakeObject) Unlock(key *[32]byte)              { o.key = key }
+
+// lock remembers the key of a part, which Read demands.
+func (f *fakeObjects) lock(s *store.Seal, p *metadata.Part) {
+	if s != nil {
+		f.mu.Lock()
+		f.keys[p.Set], p.Sealed = s.Key, true
+		if s.Opaque {
+			p.MD5[0]++
+		}
+		f.mu.Unlock()
+	}
+}
+
+// part gives the bytes of a part, ErrDamaged with a wrong key.
+func (o *fakeObject) part(p *metadata.Part) ([]byte, error) {
+	key, sealed := o.f.keys[p.Set]
+	if sealed != (o.key != nil) || sealed && key != store.Key(*o.key) {
+		return nil, store.ErrDamaged
+	}
+	return o.f.data[p.Set], nil
+}
 
 func (o *fakeObject) Part(ctx context.Context, number int) (int64, int64, *metadata.Part, error) {
 	span, err := o.f.db.PartByNumber(ctx, o.v, number)
@@ -208,14 +237,21 @@ func (o *fakeObject) Read(ctx context.Context, off, n int64) (Stream, error) {
 	o.f.mu.Lock()
 	defer o.f.mu.Unlock()
 	if o.v.Inline != nil {
-		all = o.f.data[o.v.Inline.Set]
+		var err error
+		if all, err = o.part(o.v.Inline); err != nil {
+			return nil, err
+		}
 	} else {
 		spans, err := o.f.db.PartsFor(ctx, o.v, 0, o.v.Size)
 		if err != nil {
 			return nil, err
 		}
 		for i := range spans {
-			all = append(all, o.f.data[spans[i].Part.Set]...)
+			one, err := o.part(&spans[i].Part)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, one...)
 		}
 	}
 	s := &fakeStream{}

@@ -24,9 +24,19 @@ func (s storeObjects) Open(ctx context.Context, bucket, key, versionID string) (
 
 type storeObject struct{ *store.Object }
 
+// Unlock implements Object.
+func (o storeObject) Unlock(key *[32]byte) { o.Object.Key = (*store.Key)(key) }
+
 func (o storeObject) Info() (*metadata.Version, string) { return o.Object.Version, o.Object.VersionID }
 
 func (o storeObject) Read(ctx context.Context, off, n int64) (Stream, error) {
+	if o.Object.Key != nil {
+		s, err := o.Object.ReadSealed(ctx, o.Object.Key, off, n)
+		if err != nil {
+			return nil, err
+		}
+		return s, nil
+	}
 	s, err := o.Object.Read(ctx, off, n)
 	if err != nil {
 		return nil, err

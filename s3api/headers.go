@@ -27,6 +27,11 @@ func (c *call) checkHeaders() error {
 		if len(name) < 7 || name[:6] != "X-Amz-" || len(values) == 0 {
 			continue
 		}
+		if strings.HasPrefix(name, sseHeader) {
+			if err := c.checkEncryptionHeader(name); err != nil {
+				return err
+			}
+		}
 		if err := checkHeader(name, values[0]); err != nil {
 			return err
 		}
@@ -36,7 +41,6 @@ func (c *call) checkHeaders() error {
 
 // refusedPrefixes begin families of headers without an implementation.
 var refusedPrefixes = [...]string{
-	"X-Amz-Server-Side-Encryption", "X-Amz-Copy-Source-Server-Side-Encryption",
 	"X-Amz-If-Match-", "X-Amz-Rename-",
 }
 

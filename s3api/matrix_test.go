@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weftstore/weft/kms"
 	"github.com/weftstore/weft/metadata"
 	"github.com/weftstore/weft/s3api/policy"
 	"github.com/weftstore/weft/s3api/sigv4"
@@ -27,6 +28,7 @@ const (
 	versionedObject = "/bucket/k?versionId={version}"
 	tagDoc          = "<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>"
 	blockDoc        = "<PublicAccessBlockConfiguration></PublicAccessBlockConfiguration>"
+	encryptionDoc   = "<ServerSideEncryptionConfiguration><Rule><ApplyServerSideEncryptionByDefault><SSEAlgorithm>AES256</SSEAlgorithm></ApplyServerSideEncryptionByDefault></Rule></ServerSideEncryptionConfiguration>"
 	partDoc         = "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>x</ETag></Part></CompleteMultipartUpload>"
 	deleteDoc       = "<Delete><Object><Key>k</Key></Object></Delete>"
 	ownershipDoc    = "<OwnershipControls><Rule><ObjectOwnership>BucketOwnerEnforced</ObjectOwnership></Rule></OwnershipControls>"
@@ -84,6 +86,10 @@ var matrix = map[string][]matrixRow{
 	"GetPublicAccessBlock":       {{target: "/bucket?publicAccessBlock", actions: []string{"s3:GetBucketPublicAccessBlock"}}},
 	"PutPublicAccessBlock":       {{target: "/bucket?publicAccessBlock", body: blockDoc, actions: []string{"s3:PutBucketPublicAccessBlock"}}},
 	"DeletePublicAccessBlock":    {{target: "/bucket?publicAccessBlock", actions: []string{"s3:PutBucketPublicAccessBlock"}}},
+
+	"GetBucketEncryption":    {{target: "/bucket?encryption", actions: []string{"s3:GetEncryptionConfiguration"}}},
+	"PutBucketEncryption":    {{target: "/bucket?encryption", body: encryptionDoc, actions: []string{"s3:PutEncryptionConfiguration"}}},
+	"DeleteBucketEncryption": {{target: "/bucket?encryption", actions: []string{"s3:PutEncryptionConfiguration"}}},
 
 	"GetObject":           {{target: "/bucket/k", actions: []string{"s3:GetObject"}}, {target: versionedObject, actions: []string{"s3:GetObjectVersion"}}},
 	"HeadObject":          {{target: "/bucket/k", actions: []string{"s3:GetObject"}}, {target: versionedObject, actions: []string{"s3:GetObjectVersion"}}},
@@ -143,7 +149,10 @@ func newCell(t *testing.T, who *Principal, bucketPolicy string) *cell {
 		return sigv4.Key{Secret: cred.SecretKey, Owner: who}, nil
 	}
 	c := &cell{t: t, signer: &sigv4.Signer{Credentials: cred, Region: "us-east-1"},
-		env: newEnv(t, func(c *Config) { c.Auth = &sigv4.Verifier{Region: "us-east-1", Lookup: lookup} })}
+		env: newEnv(t, func(c *Config) {
+			c.Auth = &sigv4.Verifier{Region: "us-east-1", Lookup: lookup}
+			c.ObjectKeys = &kms.Local{Ring: plainRing{}, Names: []string{""}}
+		})}
 	ctx := t.Context()
 	for _, name := range []string{"bucket", "source"} {
 		b := metadata.Bucket{Name: name, Owner: accountA}

@@ -46,6 +46,9 @@ func (c *call) completeMultipartUpload() error {
 	if res.VersionID != "" {
 		c.set("X-Amz-Version-Id", res.VersionID)
 	}
+	if crypt, err := decodeEncryption(res.Attrs[attrEncryption]); err == nil && crypt.kind != sseCustomer {
+		c.setEncryption(crypt)
+	}
 	d := newDoc("CompleteMultipartUploadResult", 1024)
 	d.str("Location", c.location())
 	d.str("Bucket", c.bucket)

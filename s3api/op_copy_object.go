@@ -30,7 +30,7 @@ func (c *call) copyObject() error {
 	if err != nil {
 		return err
 	}
-	if src.bucket == c.bucket && src.key == c.key && src.versionID == "" && !replaceMeta {
+	if src.bucket == c.bucket && src.key == c.key && src.versionID == "" && !replaceMeta && len(c.r.Header[sseHeader]) == 0 && len(c.r.Header[ssePrefix+"Algorithm"]) == 0 {
 		return errInvalidRequest.saying("This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes.")
 	}
 	obj, err := c.openSource(&src)
@@ -59,6 +59,11 @@ func (c *call) copyObject() error {
 	if req.Lock, err = c.newLock(); err != nil {
 		return err
 	}
+	crypt, err := c.newEncryption()
+	if err != nil {
+		return err
+	}
+	req.Seal, req.Attrs = crypt.seal(false), crypt.attrs()
 	body, err := c.sourceBody(obj, byteRange{0, v.Size})
 	if err != nil {
 		return err
@@ -72,6 +77,7 @@ func (c *call) copyObject() error {
 	if res.VersionID != "" {
 		c.set("X-Amz-Version-Id", res.VersionID)
 	}
+	c.setEncryption(crypt)
 	return c.sendCopied("CopyObjectResult", res, true)
 }
 
@@ -122,6 +128,14 @@ func (c *call) openSource(src *copySource) (Object, error) {
 		obj.Close()
 		e := errorOf(c.ctx, err)
 		return nil, &Error{Code: errPreconditionFailed.Code, Status: errPreconditionFailed.Status, Message: errPreconditionFailed.Message, Extra: e.Extra}
+	}
+	crypt, _, err := c.readEncryption(v, sseCopyPrefix)
+	if err == nil {
+		err = c.unlock(obj, src.bucket, crypt)
+	}
+	if err != nil {
+		obj.Close()
+		return nil, err
 	}
 	if id != "" {
 		c.set("X-Amz-Copy-Source-Version-Id", id)

@@ -25,6 +25,9 @@ func (c *call) getObject() error {
 		c.w.WriteHeader(sel.status)
 		return nil
 	}
+	if err := c.unlock(obj, c.bucket, sel.crypt); err != nil {
+		return err
+	}
 	stream, err := obj.Read(c.ctx, sel.off, sel.n)
 	if err != nil {
 		return err
@@ -40,6 +43,7 @@ func (c *call) getObject() error {
 type selection struct {
 	byteRange
 	status int
+	crypt  *encryption // nil when the object is not encrypted
 }
 
 // prepareRead opens the version that GetObject and HeadObject ask for, evaluates
@@ -77,7 +81,12 @@ func (c *call) checkReadParameters(versionID string) error {
 
 func (c *call) describe(obj Object) (selection, error) {
 	v, id := obj.Info()
+	crypt, _, err := c.readEncryption(v, ssePrefix)
+	if err != nil {
+		return selection{}, err
+	}
 	c.setObject(v, id)
+	c.setEncryption(crypt)
 	if err := c.setLock(v); err != nil {
 		return selection{}, err
 	}
@@ -86,7 +95,6 @@ func (c *call) describe(obj Object) (selection, error) {
 		return selection{}, err
 	}
 	var sel selection
-	var err error
 	if number, ok := c.query.lookup("partNumber"); ok {
 		sel, err = c.selectPart(obj, v, number)
 	} else {
@@ -95,11 +103,12 @@ func (c *call) describe(obj Object) (selection, error) {
 	if err == nil {
 		err = c.override()
 	}
+	sel.crypt = crypt
 	return sel, err
 }
 
 func (c *call) selectRange(v *metadata.Version) (selection, error) {
-	sel := selection{byteRange{0, v.Size}, http.StatusOK}
+	sel := selection{byteRange: byteRange{0, v.Size}, status: http.StatusOK}
 	header := c.r.Header["Range"]
 	if len(header) == 1 && c.rangeApplies(v) {
 		r, ok, err := parseRange(header[0], v.Size)
@@ -109,7 +118,7 @@ func (c *call) selectRange(v *metadata.Version) (selection, error) {
 		}
 		if ok {
 			c.set("Content-Range", contentRange(r, v.Size))
-			sel = selection{r, http.StatusPartialContent}
+			sel.byteRange, sel.status = r, http.StatusPartialContent
 		}
 	}
 	if sel.n == v.Size && len(c.r.Header["X-Amz-Checksum-Mode"]) > 0 {
@@ -143,7 +152,7 @@ func (c *call) selectPart(obj Object, v *metadata.Version, value string) (select
 	if number > max(v.PartCount, 1) {
 		return selection{}, errInvalidPartNumber.with("ActualPartCount", itoa(max(v.PartCount, 1))).with("PartNumberRequested", itoa(number))
 	}
-	sel := selection{byteRange{0, v.Size}, http.StatusPartialContent}
+	sel := selection{byteRange: byteRange{0, v.Size}, status: http.StatusPartialContent}
 	if v.PartCount > 0 {
 		off, n, part, err := obj.Part(c.ctx, number)
 		if err != nil {

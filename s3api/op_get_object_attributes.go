@@ -36,6 +36,9 @@ func (c *call) getObjectAttributes() error {
 	}
 	defer obj.Close()
 	v, id := obj.Info()
+	if _, _, err := c.readEncryption(v, ssePrefix); err != nil {
+		return err
+	}
 	p := readConditions(c.r.Header, "")
 	if err := p.check(v); err != nil {
 		return err

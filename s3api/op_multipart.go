@@ -23,6 +23,12 @@ func (c *call) createMultipartUpload() error {
 	if u.Algorithm, u.Type, err = uploadChecksum(c.r.Header); err != nil {
 		return err
 	}
+	crypt, err := c.newEncryption()
+	if err != nil {
+		return err
+	}
+	u.Template.Attrs = crypt.attrs()
+	c.setEncryption(crypt)
 	if err := c.h.cfg.Uploads.CreateUpload(c.ctx, c.bucket, u); err != nil {
 		return err
 	}

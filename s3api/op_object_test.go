@@ -194,7 +194,7 @@ func TestRefusedHeaders(t *testing.T) {
 	e := newEnv(t)
 	e.ok("PUT", "/bucket", "")
 	for _, h := range []string{
-		"X-Amz-Server-Side-Encryption: AES256", "X-Amz-Server-Side-Encryption-Customer-Algorithm: AES256",
+		"X-Amz-Server-Side-Encryption: AES256",
 		"X-Amz-Website-Redirect-Location: /x", "X-Amz-Write-Offset-Bytes: 0",
 		"X-Amz-Storage-Class: GLACIER",
 	} {

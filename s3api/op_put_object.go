@@ -36,18 +36,23 @@ func (c *call) putObject() error {
 	if err != nil {
 		return err
 	}
+	crypt, err := c.newEncryption()
+	if err != nil {
+		return err
+	}
 	// A bucket that is not there is told before the client sends gigabytes.
 	if _, err := c.h.cfg.Buckets.Bucket(c.ctx, c.bucket); err != nil {
 		return err
 	}
 	res, err := c.h.cfg.Objects.Put(c.ctx, &store.PutRequest{
 		Bucket: c.bucket, Key: c.key, Size: c.body.Length(), Body: c.body, Algorithm: p.algorithm, Check: c.checker(p),
-		Headers: headers, UserMeta: meta, Tags: tags, Lock: lock, Cond: cond,
+		Headers: headers, UserMeta: meta, Tags: tags, Lock: lock, Cond: cond, Seal: crypt.seal(p.md5 != nil), Attrs: crypt.attrs(),
 	})
 	if err != nil {
 		return err
 	}
 	c.setStored(res)
+	c.setEncryption(crypt)
 	if res.VersionID != "" {
 		c.set("X-Amz-Version-Id", res.VersionID)
 	}

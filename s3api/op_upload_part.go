@@ -22,12 +22,16 @@ func (c *call) uploadPart() error {
 	if err := c.declineRDMA(); err != nil {
 		return err
 	}
+	crypt, err := c.partEncryption(upload)
+	if err != nil {
+		return err
+	}
 	p, err := c.openUpload()
 	if err != nil {
 		return err
 	}
 	req := &store.PartRequest{Bucket: c.bucket, Key: c.key, Upload: upload.ID, Number: number, Size: c.body.Length(),
-		Body: c.body, Algorithm: p.algorithm, Check: c.checker(p)}
+		Body: c.body, Algorithm: p.algorithm, Check: c.checker(p), Seal: crypt.seal(p.md5 != nil)}
 	switch {
 	case p.algorithm == checksum.None || p.algorithm == upload.Algorithm:
 	case upload.Algorithm != checksum.None:
@@ -52,6 +56,7 @@ func (c *call) uploadPart() error {
 		res.Sums.Digest = metadata.Digest{Algorithm: p.algorithm, Sum: p.sum}
 	}
 	c.setStored(res)
+	c.setEncryption(crypt)
 	return c.done(http.StatusOK)
 }
 
@@ -97,6 +102,10 @@ func (c *call) uploadPartCopy() error {
 	if err != nil {
 		return err
 	}
+	crypt, err := c.partEncryption(upload)
+	if err != nil {
+		return err
+	}
 	obj, err := c.openSource(&src)
 	if err != nil {
 		return err
@@ -113,10 +122,11 @@ func (c *call) uploadPartCopy() error {
 	}
 	defer body.Close()
 	res, err := c.h.cfg.Objects.PutPart(c.ctx, &store.PartRequest{Bucket: c.bucket, Key: c.key, Upload: upload.ID, Number: number,
-		Size: r.n, Body: body})
+		Size: r.n, Body: body, Seal: crypt.seal(false)})
 	if err != nil {
 		return err
 	}
+	c.setEncryption(crypt)
 	return c.sendCopied("CopyPartResult", res, false)
 }
 

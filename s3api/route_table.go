@@ -70,6 +70,9 @@ func accessRoutes() []Route {
 		{"GetBucketOwnershipControls", http.MethodGet, b, "ownershipControls", "", 200, (*call).getBucketOwnershipControls},
 		{"PutBucketOwnershipControls", http.MethodPut, b, "ownershipControls", "", 200, (*call).putBucketOwnershipControls},
 		{"DeleteBucketOwnershipControls", http.MethodDelete, b, "ownershipControls", "", 204, (*call).deleteBucketOwnershipControls},
+		{"GetBucketEncryption", http.MethodGet, b, "encryption", "", 200, (*call).getBucketEncryption},
+		{"PutBucketEncryption", http.MethodPut, b, "encryption", "", 200, (*call).putBucketEncryption},
+		{"DeleteBucketEncryption", http.MethodDelete, b, "encryption", "", 204, (*call).deleteBucketEncryption},
 		{"GetBucketPolicy", http.MethodGet, b, "policy", "", 200, (*call).getBucketPolicy},
 		{"PutBucketPolicy", http.MethodPut, b, "policy", "", 204, (*call).putBucketPolicy},
 		{"DeleteBucketPolicy", http.MethodDelete, b, "policy", "", 204, (*call).deleteBucketPolicy},
@@ -141,7 +144,6 @@ func missingRoutes() []Route {
 	}{
 		{BucketLevel, "abac", "GetBucketAbac", "PutBucketAbac", ""},
 		{BucketLevel, "analytics", "GetBucketAnalyticsConfiguration", "PutBucketAnalyticsConfiguration", "DeleteBucketAnalyticsConfiguration"},
-		{BucketLevel, "encryption", "GetBucketEncryption", "PutBucketEncryption", "DeleteBucketEncryption"},
 		{BucketLevel, "intelligent-tiering", "GetBucketIntelligentTieringConfiguration", "PutBucketIntelligentTieringConfiguration", "DeleteBucketIntelligentTieringConfiguration"},
 		{BucketLevel, "inventory", "GetBucketInventoryConfiguration", "PutBucketInventoryConfiguration", "DeleteBucketInventoryConfiguration"},
 		{BucketLevel, "lifecycle", "GetBucketLifecycleConfiguration", "PutBucketLifecycleConfiguration", "DeleteBucketLifecycle"},

@@ -43,7 +43,11 @@ type PutRequest struct {
 	UserMeta map[string]string
 	Tags     map[string]string
 	Lock     metadata.Lock
-	Cond     metadata.Condition
+	// Attrs are kept with the version, on the targets too; they are not interpreted.
+	Attrs map[string]string
+	// Seal, when not nil, encrypts the object. Its sums are those of Body all the same.
+	Seal *Seal
+	Cond metadata.Condition
 }
 
 // Sums are what was computed while a body was read.
@@ -58,6 +62,7 @@ type PutResult struct {
 	VersionID string // as S3 shows it; "" when the bucket was never versioned, and for a part
 	Sums      Sums
 	Size      int64
+	Attrs     map[string]string // of the version; nil for a part
 }
 
 // PartRequest is a part of a multipart upload to store.
@@ -69,6 +74,7 @@ type PartRequest struct {
 	Body        io.Reader
 	Algorithm   checksum.Algorithm // None means the upload's, and CRC64NVME when it has none
 	Check       func(Sums) error
+	Seal        *Seal // as in PutRequest, with the upload's key
 }
 
 // CompleteRequest makes an object of a multipart upload.

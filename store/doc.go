@@ -35,6 +35,14 @@
 // while one is written to the client, as long as there is memory to spare. When
 // a shard fails or is late, fetch asks others and rebuilds.
 //
+// # Encryption
+//
+// A body with a Seal goes through DARE 2.0 (github.com/minio/sio) before it comes into
+// blocks: packages of 64 KiB, each 32 bytes longer than its data, bound to its place, the
+// last marked as such. The key is derived from the object's and the set's id, so chunks
+// that were exchanged do not open. Everything below sees sealed bytes; Size of the part and
+// the sums are those of the body. SealedStream opens the packages that a range touches.
+//
 // # Memory
 //
 // Nobody waits for blocks while holding some, apart from calls that have not

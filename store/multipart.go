@@ -34,7 +34,7 @@ func (s *Store) PutPart(ctx context.Context, req *PartRequest) (*PutResult, erro
 		alg = up.Algorithm
 	}
 	st, err := s.storePart(ctx, &partSource{
-		body: req.Body, size: req.Size, layout: s.cfg.Layout, alg: alg, check: req.Check,
+		body: req.Body, size: req.Size, layout: s.cfg.Layout, alg: alg, check: req.Check, seal: req.Seal,
 		describe: func(part *metadata.Part, _ Sums) ([]byte, error) {
 			part.Number, part.Modified = uint16(req.Number), s.now()
 			d := descriptor{kind: kindPart, bucket: req.Bucket, upload: req.Upload, key: req.Key, part: part}
@@ -124,7 +124,7 @@ func (s *Store) Complete(ctx context.Context, req *CompleteRequest) (*PutResult,
 }
 
 func resultOf(v *metadata.Version, res metadata.PutResult) *PutResult {
-	return &PutResult{ETag: v.ETag(), VersionID: res.VersionID, Sums: Sums{MD5: v.MD5, Digest: v.Digest}, Size: v.Size}
+	return &PutResult{ETag: v.ETag(), VersionID: res.VersionID, Sums: Sums{MD5: v.MD5, Digest: v.Digest}, Size: v.Size, Attrs: v.Attrs}
 }
 
 // sumParts fills in the size and the checksums of an object from its parts.

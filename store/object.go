@@ -16,6 +16,8 @@ type Object struct {
 	// VersionID as S3 shows it: "" if the bucket was never versioned, "null", or
 	// 32 hexadecimal digits.
 	VersionID string
+	// Key is for who reads it with ReadSealed; the store does not look at it.
+	Key *Key
 
 	s        *Store
 	bucketID uint64

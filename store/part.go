@@ -19,6 +19,7 @@ type partSource struct {
 	layout erasure.Layout
 	alg    checksum.Algorithm
 	check  func(Sums) error // may be nil
+	seal   *Seal            // nil: as it is
 	// describe completes what the part belongs to and returns the descriptor for
 	// its chunks. It is called once, after check, when nothing but Targets of lost
 	// shards can change in part any more.
@@ -64,17 +65,29 @@ func (s *Store) storePart(ctx context.Context, src *partSource) (*stored, error)
 func (s *Store) settled(set metadata.SetID) { s.pins.unpin(set) }
 
 func (s *Store) storeSet(ctx context.Context, src *partSource, out *stored) error {
-	g, quorum := s.layoutFor(src.layout, src.size)
+	size, bytes := src.size, src.body
+	var sealed *sealing
+	if src.seal != nil && size > 0 {
+		var err error
+		if sealed, err = newSealing(src, out.part.Set); err != nil {
+			return err
+		}
+		defer sealed.stop()
+		size, bytes = sealedSize(size), sealed
+	}
+	g, quorum := s.layoutFor(src.layout, size)
 	out.part = metadata.Part{
 		Number: 1, Set: out.part.Set, K: g.Layout.K, M: g.Layout.M,
-		Block: uint32(g.Block), Size: g.Size, Modified: s.now(),
+		Block: uint32(g.Block), Size: src.size, Modified: s.now(), Sealed: sealed != nil,
 	}
 	targets := s.place(g.Layout, g.Layout.Shards(), quorum, nil, nil)
 	if err := s.enough(targets, g.Layout, quorum); err != nil {
 		return err
 	}
-	w := &partJob{s: s, src: src, g: g, quorum: quorum, targets: targets, out: out,
-		body: body{r: src.body, left: src.size}, sums: newSummer(src.alg, src.size)}
+	w := &partJob{s: s, src: src, g: g, quorum: quorum, targets: targets, out: out, sealed: sealed, body: body{r: bytes, left: size}}
+	if sealed == nil {
+		w.sums = newSummer(src.alg, size)
+	}
 	defer w.sums.stop()
 	var err error
 	if g.ChunkLen() <= int64(min(extent.MaxInline, s.small.BlockSize())) {
@@ -102,7 +115,8 @@ type partJob struct {
 	targets []*target // by shard as first placed; nil is nowhere
 	out     *stored
 	body    body
-	sums    *summer
+	sums    *summer  // nil when sealed has the sums
+	sealed  *sealing // nil when the body is stored as it is
 }
 
 // enough fails when no write quorum of targets was found.
@@ -131,13 +145,20 @@ func (w *partJob) seal() ([]byte, error) {
 	if err := w.body.end(); err != nil {
 		return nil, err
 	}
-	w.out.sums = w.sums.finish()
+	etag := [16]byte{}
+	if w.sealed != nil {
+		w.out.sums, etag = w.sealed.finish()
+	} else {
+		w.out.sums = w.sums.finish()
+		etag = w.out.sums.MD5
+	}
 	if w.src.check != nil {
 		if err := w.src.check(w.out.sums); err != nil {
 			return nil, err
 		}
 	}
-	w.out.part.MD5, w.out.part.Digest = w.out.sums.MD5, w.out.sums.Digest
+	w.out.sums.MD5 = etag
+	w.out.part.MD5, w.out.part.Digest = etag, w.out.sums.Digest
 	return w.src.describe(&w.out.part, w.out.sums)
 }
 

@@ -31,10 +31,10 @@ func (s *Store) Put(ctx context.Context, req *PutRequest) (*PutResult, error) {
 	}
 	v := &metadata.Version{
 		Key: req.Key, Size: req.Size, Null: bucket.Versioning != metadata.VersioningEnabled,
-		Headers: req.Headers, UserMeta: req.UserMeta, Tags: req.Tags, Lock: req.Lock,
+		Headers: req.Headers, UserMeta: req.UserMeta, Tags: req.Tags, Lock: req.Lock, Attrs: req.Attrs,
 	}
 	st, err := s.storePart(ctx, &partSource{
-		body: req.Body, size: req.Size, layout: s.cfg.Layout, alg: req.Algorithm, check: req.Check,
+		body: req.Body, size: req.Size, layout: s.cfg.Layout, alg: req.Algorithm, check: req.Check, seal: req.Seal,
 		describe: func(part *metadata.Part, sums Sums) ([]byte, error) {
 			v.ID, v.Modified = s.meta.NewVersionID(), s.now()
 			v.MD5, v.Digest = sums.MD5, sums.Digest
@@ -60,7 +60,7 @@ func (s *Store) Put(ctx context.Context, req *PutRequest) (*PutResult, error) {
 		ref := metadata.PartRef{BucketID: bucket.ID, Key: v.Key, Version: v.ID, Number: st.part.Number, Set: st.part.Set}
 		s.reportDamage(ref, st.part.Set, st.lost)
 	}
-	return &PutResult{ETag: v.ETag(), VersionID: res.VersionID, Sums: st.sums, Size: v.Size}, nil
+	return &PutResult{ETag: v.ETag(), VersionID: res.VersionID, Sums: st.sums, Size: v.Size, Attrs: v.Attrs}, nil
 }
 
 // unmade deletes the chunks of a part whose metadata was refused, and returns the

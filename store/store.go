@@ -233,7 +233,7 @@ func chunkID(set metadata.SetID, shard int) extent.ID {
 
 // geometry of a part as it was recorded.
 func geometry(p *metadata.Part) erasure.Geometry {
-	return erasure.Geometry{Layout: erasure.Layout{K: p.K, M: p.M}, Block: int(p.Block), Size: p.Size}
+	return erasure.Geometry{Layout: erasure.Layout{K: p.K, M: p.M}, Block: int(p.Block), Size: storedSize(p)}
 }
 
 // usageLoop asks the targets that can tell for their free space.

@@ -84,9 +84,10 @@ func (h *summer) hash(p []byte) {
 }
 
 // add takes the first n bytes of a block of which all of data is written to the
-// targets and whose unit checksums are units. It holds the block while it needs it.
+// targets and whose unit checksums are units. It holds the block while it needs it. A nil summer
+// sums nothing.
 func (h *summer) add(b *sharedBlock, data []byte, n int, units []uint64) {
-	if n == 0 {
+	if h == nil || n == 0 {
 		return
 	}
 	h.crc = joinCRCs(h.crc, data, n, units)
@@ -100,7 +101,7 @@ func (h *summer) add(b *sharedBlock, data []byte, n int, units []uint64) {
 
 // stop ends the goroutine and waits for it. Idempotent.
 func (h *summer) stop() {
-	if h.jobs != nil {
+	if h != nil && h.jobs != nil {
 		close(h.jobs)
 		<-h.done
 		h.jobs = nil

@@ -31,6 +31,12 @@ func addGatewayFlags(cmd *cobra.Command, cfg *gateway.Config) {
 	f.StringVar(&cfg.TLSKey, "tls-key", "", "private key (PEM)")
 	f.StringVar(&cfg.Keyring, "keyring", "", "file that seals the secrets of access keys (default keyring in the state directory)")
 	f.DurationVar((*time.Duration)(&cfg.LostAfter), "lost-after", time.Duration(cfg.LostAfter), "how long a target may be away until what it had is made anew on others; 0s is for ever")
+	f.StringSliceVar(&cfg.KMSKeys, "kms-key", cfg.KMSKeys, "name of a key for SSE-KMS, the first is the default; repeatable")
+	f.StringVar(&cfg.Vault, "kms-vault", "", "URL of a Vault server whose transit engine has the keys of SSE-KMS (default: the keyring)")
+	f.StringVar(&cfg.VaultMount, "kms-vault-mount", cfg.VaultMount, "where Vault's transit engine is mounted")
+	f.StringVar(&cfg.VaultNamespace, "kms-vault-namespace", "", "namespace in Vault")
+	f.StringVar(&cfg.VaultTokenFile, "kms-vault-token-file", "", "file with Vault's token, read again for each question")
+	f.BoolVar(&cfg.TLSInFront, "tls-in-front", false, "clients come through TLS that ends before this server: take customers' keys (SSE-C) over plain HTTP")
 	addMetricsFlag(cmd, &cfg.Metrics)
 }
 

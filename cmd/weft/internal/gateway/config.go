@@ -23,6 +23,17 @@ type Config struct {
 	// state directory, generated at first start.
 	Keyring string `toml:"keyring"`
 
+	// KMSKeys are the names of keys that clients may ask for with SSE-KMS; the first is the
+	// default. They are kept by the keyring, or by Vault when one is named.
+	KMSKeys []string `toml:"kms-key"`
+	// Vault is the URL of a Vault server whose transit engine has the keys of SSE-KMS.
+	Vault          string `toml:"kms-vault"`
+	VaultMount     string `toml:"kms-vault-mount"`
+	VaultNamespace string `toml:"kms-vault-namespace"`
+	VaultTokenFile string `toml:"kms-vault-token-file"`
+	// TLSInFront says that clients reach this plain HTTP address through TLS.
+	TLSInFront bool `toml:"tls-in-front"`
+
 	// Metrics is the address to serve /metrics on; "" is nowhere.
 	Metrics string `toml:"metrics"`
 
@@ -50,6 +61,8 @@ func DefaultConfig() Config {
 	return Config{
 		Address:       "127.0.0.1:9000",
 		Memory:        1 << 30,
+		KMSKeys:       []string{"weft"},
+		VaultMount:    "transit",
 		State:         settings.DefaultState(),
 		Region:        "us-east-1",
 		SnapshotEvery: settings.Duration(10 * time.Minute),
@@ -82,6 +95,12 @@ func (c *Config) Validate() error {
 	}
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		bad("--tls-cert and --tls-key go together")
+	}
+	if len(c.KMSKeys) == 0 {
+		bad("--kms-key: name one key at least")
+	}
+	if _, err := c.keyService(nil); err != nil {
+		bad("--kms-vault: %w", err)
 	}
 	return errors.Join(errs...)
 }

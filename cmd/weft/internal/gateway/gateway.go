@@ -17,6 +17,7 @@ import (
 	"github.com/weftstore/weft/cmd/weft/internal/statedir"
 	"github.com/weftstore/weft/erasure"
 	"github.com/weftstore/weft/identity"
+	"github.com/weftstore/weft/kms"
 	"github.com/weftstore/weft/metadata"
 	"github.com/weftstore/weft/rdma"
 	"github.com/weftstore/weft/s3api"
@@ -66,6 +67,8 @@ type Gateway struct {
 	creds credentials
 
 	operator  *s3api.Principal // whose the root keys are
+	ring      *identity.Keyring
+	keys      kms.Service // of SSE-KMS
 	registry  *identity.Registry
 	directory *identity.Directory
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/weftstore/weft/cmd/weft/internal/statedir"
 	"github.com/weftstore/weft/identity"
+	"github.com/weftstore/weft/kms"
 )
 
 // KeyringFile seals the secrets of access keys, in the state directory.
@@ -38,6 +39,10 @@ func (g *Gateway) openIdentity() error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
+	g.ring = ring
+	if g.keys, err = g.cfg.keyService(ring); err != nil {
+		return err
+	}
 	g.registry = identity.NewRegistry(g.parts.Meta.DB, ring, nil)
 	g.directory = identity.NewDirectory(g.registry)
 	return nil
@@ -59,4 +64,16 @@ func shareKeyring(cfg *ProcessConfig) error {
 		return fmt.Errorf("keyring: %w", err)
 	}
 	return statedir.WriteFile(path, fmt.Appendf(nil, "# Derived from the secret of the cluster.\n%x %x\n", key[:8], key[8:]))
+}
+
+// keyService has the keys of SSE-KMS: the ring, or Vault.
+func (c *Config) keyService(ring *identity.Keyring) (kms.Service, error) {
+	if c.Vault == "" {
+		return &kms.Local{Ring: ring, Names: c.KMSKeys}, nil
+	}
+	v, err := kms.NewVault(kms.VaultConfig{Address: c.Vault, Mount: c.VaultMount, Namespace: c.VaultNamespace, TokenFile: c.VaultTokenFile, Default: c.KMSKeys[0]})
+	if err != nil {
+		return nil, err
+	}
+	return kms.NewCached(v, nil), nil
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"path/filepath"
 
+	"github.com/weftstore/weft/kms"
 	"github.com/weftstore/weft/s3api"
 	"github.com/weftstore/weft/s3api/sigv4"
 )
@@ -17,7 +18,8 @@ func (g *Gateway) s3Server() (*http.Server, error) {
 	h, err := s3api.New(s3api.Config{
 		Auth:    &sigv4.Verifier{Region: g.cfg.Region, Lookup: g.lookup},
 		Buckets: g.parts.Meta.DB, Versions: g.parts.Meta.DB, Listings: g.parts.Meta.DB, Uploads: g.parts.Meta.DB,
-		Objects: s3api.FromStore(g.store),
+		Objects:    s3api.FromStore(g.store),
+		ObjectKeys: &kms.Local{Ring: g.ring, Names: []string{""}}, KMS: g.keys, TrustHTTP: g.cfg.TLSInFront,
 		Region:  g.cfg.Region,
 		Domains: g.cfg.Domains,
 		Ready:   g.store.Ready,

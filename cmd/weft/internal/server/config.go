@@ -56,6 +56,12 @@ func (c *Config) Load(path string, keep func(name string) bool) error {
 		{"tls-cert", func() { file.TLSCert = c.TLSCert }},
 		{"tls-key", func() { file.TLSKey = c.TLSKey }},
 		{"keyring", func() { file.Keyring = c.Keyring }},
+		{"kms-key", func() { file.KMSKeys = c.KMSKeys }},
+		{"kms-vault", func() { file.Vault = c.Vault }},
+		{"kms-vault-mount", func() { file.VaultMount = c.VaultMount }},
+		{"kms-vault-namespace", func() { file.VaultNamespace = c.VaultNamespace }},
+		{"kms-vault-token-file", func() { file.VaultTokenFile = c.VaultTokenFile }},
+		{"tls-in-front", func() { file.TLSInFront = c.TLSInFront }},
 		{"metrics", func() { file.Metrics = c.Metrics }},
 	} {
 		if keep(s.name) {
