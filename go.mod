@@ -17,6 +17,7 @@ require (
 require github.com/anishathalye/porcupine v1.3.1
 
 require github.com/minio/sio v0.4.1
+require github.com/go-jose/go-jose/v4 v4.1.9
 
 require (
 	github.com/Mellanox/rdmamap v1.1.0

@@ -120,32 +120,21 @@ func readUser(r metadata.EntityReader, k *Key, p *s3api.Principal) error {
 	if err != nil {
 		return err
 	}
-	p.ID, p.ARNs = u.ID, []string{UserARN(u.Account, u.Name)}
-	names := append([]string(nil), u.Policies...)
+	p.ID, p.ARNs, p.Tags = u.ID, []string{UserARN(u.Account, u.Name)}, u.Tags
+	seen := map[string]bool{}
+	if p.Policies, err = u.documents(r, k.Account, seen); err != nil {
+		return err
+	}
 	for _, name := range u.Groups {
 		v, err := load[Group](r, kindGroup, k.Account, name)
 		if err != nil {
 			return err
 		}
-		names = append(names, v.Policies...)
-	}
-	seen := map[string]bool{}
-	for _, name := range names {
-		if seen[name] {
-			continue
-		}
-		seen[name] = true
-		text, ok := builtIn[name]
-		if own, err := load[Policy](r, kindPolicy, k.Account, name); err == nil {
-			text = own.Document
-		} else if !ok || !errors.Is(err, ErrNotFound) {
+		docs, err := v.documents(r, k.Account, seen)
+		if err != nil {
 			return err
 		}
-		doc, err := policy.Parse([]byte(text), policy.Identity, "")
-		if err != nil {
-			return fmt.Errorf("policy %s: %w", name, err)
-		}
-		p.Policies = append(p.Policies, doc)
+		p.Policies = append(p.Policies, docs...)
 	}
 	return nil
 }

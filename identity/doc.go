@@ -14,6 +14,8 @@
 //	u     account  name    User
 //	g     account  name    Group
 //	p     account  name    Policy
+//	r     account  name    Role
+//	o     account  issuer  Provider, without https://
 //	k     -        id      Key
 //
 // A key's secret is sealed. The id of an account is 12 digits; that of the root account,
@@ -36,8 +38,10 @@
 // # Sessions
 //
 // A session's token is the base64url of a sealed JSON object with its secret, so that
-// every process with the keyring knows it and nothing is stored. It ends with the key
-// that it was made with.
+// every process with the keyring knows it and nothing is stored. It says the access key
+// or the role that it is of, and ends with that; what the key's user or the role may do
+// is looked up for each request, and the session's own policies, which are in the token,
+// limit it.
 //
 // # How soon a change holds
 //
@@ -59,6 +63,8 @@ var (
 	ErrInUse    = errors.New("it is in use")
 	ErrInvalid  = errors.New("invalid")
 	ErrLimit    = errors.New("limit exceeded")
+	// ErrDenied: a role does not trust who asks, or does not exist.
+	ErrDenied = errors.New("not authorized to assume this role")
 	// ErrSealed: nothing in the keyring opens a secret.
 	ErrSealed = errors.New("no key of the keyring opens this secret")
 )

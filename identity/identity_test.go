@@ -56,7 +56,7 @@ func (r *rig) user(name string) (account string, k *Key, secret string) {
 	r.Helper()
 	a, err := r.g.CreateAccount(r.Context(), name)
 	r.must(err)
-	_, err = r.g.CreateUser(r.Context(), a.ID, name)
+	_, err = r.g.CreateUser(r.Context(), a.ID, name, nil)
 	r.must(err)
 	k, secret, err = r.g.CreateKey(r.Context(), a.ID, name, KeyOptions{})
 	r.must(err)
@@ -101,15 +101,15 @@ func TestUsersAndPolicies(t *testing.T) {
 	if r.may(r.d, k.ID, "") {
 		t.Error("a new user may read")
 	}
-	r.must(r.g.Attach(ctx, account, "alice", "", "AmazonS3ReadOnlyAccess", true))
+	r.must(r.g.Attach(ctx, account, Holder{User: "alice"}, "AmazonS3ReadOnlyAccess", true))
 	if !r.may(r.d, k.ID, "") {
 		t.Error("an attached policy does not count at once")
 	}
-	r.must(r.g.Attach(ctx, account, "alice", "", "AmazonS3ReadOnlyAccess", false))
+	r.must(r.g.Attach(ctx, account, Holder{User: "alice"}, "AmazonS3ReadOnlyAccess", false))
 	_, err = r.g.CreateGroup(ctx, account, "readers")
 	r.must(err, r.g.SetMember(ctx, account, "readers", "alice", true))
 	_, err = r.g.SetPolicy(ctx, account, "read", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:Get*","Resource":"*"}]}`)
-	r.must(err, r.g.Attach(ctx, account, "", "readers", "read", true))
+	r.must(err, r.g.Attach(ctx, account, Holder{Group: "readers"}, "read", true))
 	if !r.may(r.d, k.ID, "") {
 		t.Error("the policy of a group does not count")
 	}
@@ -122,20 +122,20 @@ func TestUsersAndPolicies(t *testing.T) {
 		"policy in use":      {r.g.DeletePolicy(ctx, account, "read"), ErrInUse},
 		"group in use":       {r.g.DeleteGroup(ctx, account, "readers"), ErrInUse},
 		"account in use":     {r.g.DeleteAccount(ctx, account), ErrInUse},
-		"unknown policy":     {r.g.Attach(ctx, account, "alice", "", "none", true), ErrNotFound},
+		"unknown policy":     {r.g.Attach(ctx, account, Holder{User: "alice"}, "none", true), ErrNotFound},
 		"unknown user":       {r.g.SetMember(ctx, account, "readers", "bob", true), ErrNotFound},
 		"other account":      {r.g.SetMember(ctx, s3api.RootAccount, "readers", "alice", true), ErrNotFound},
-		"user again":         {second(r.g.CreateUser(ctx, account, "alice")), ErrExists},
+		"user again":         {second(r.g.CreateUser(ctx, account, "alice", nil)), ErrExists},
 		"account again":      {second(r.g.CreateAccount(ctx, "alice")), ErrExists},
-		"user of no account": {second(r.g.CreateUser(ctx, "999999999999", "x")), ErrNotFound},
-		"bad name":           {second(r.g.CreateUser(ctx, account, "a/b")), ErrInvalid},
+		"user of no account": {second(r.g.CreateUser(ctx, "999999999999", "x", nil)), ErrNotFound},
+		"bad name":           {second(r.g.CreateUser(ctx, account, "a/b", nil)), ErrInvalid},
 		"bad policy":         {second(r.g.SetPolicy(ctx, account, "x", `{}`)), ErrInvalid},
 	} {
 		if !errors.Is(c.err, c.want) {
 			t.Errorf("%s: %v, want %v", name, c.err, c.want)
 		}
 	}
-	r.must(r.g.DeleteUser(ctx, account, "alice"))
+	r.must(r.g.DeleteUser(ctx, account, "alice", false))
 	if code := r.lookup(r.d, k.ID, ""); code != "InvalidAccessKeyId" {
 		t.Errorf("the key of a deleted user: %q", code)
 	}
@@ -152,7 +152,7 @@ func TestRevocation(t *testing.T) {
 			return r.g.EditKey(r.Context(), k.ID, func(k *Key) { k.Disabled = true })
 		},
 		"deleted":      func(r *rig, k *Key) error { return r.g.DeleteKey(r.Context(), k.ID) },
-		"user deleted": func(r *rig, k *Key) error { return r.g.DeleteUser(r.Context(), k.Account, k.User) },
+		"user deleted": func(r *rig, k *Key) error { return r.g.DeleteUser(r.Context(), k.Account, k.User, false) },
 	} {
 		r := newRig(t)
 		_, k, _ := r.user("alice")
@@ -222,7 +222,7 @@ func TestSessions(t *testing.T) {
 	r := newRig(t)
 	ctx := t.Context()
 	account, k, _ := r.user("alice")
-	r.must(r.g.Attach(ctx, account, "alice", "", "AmazonS3FullAccess", true))
+	r.must(r.g.Attach(ctx, account, Holder{User: "alice"}, "AmazonS3FullAccess", true))
 	limited, _, err := r.g.CreateKey(ctx, account, "alice", KeyOptions{Policy: `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:PutObject","Resource":"*"}]}`})
 	r.must(err)
 	if !r.may(r.d, k.ID, "") || r.may(r.d, limited.ID, "") {

@@ -5,6 +5,8 @@ import (
 	"encoding/base32"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,6 +24,8 @@ const (
 	kindGroup   = 'g'
 	kindPolicy  = 'p'
 	kindKey     = 'k'
+	kindRole    = 'r'
+	kindOIDC    = 'o'
 )
 
 // Limits, those of IAM where it has some.
@@ -29,7 +33,10 @@ const (
 	MaxKeys     = 16 // of a user
 	MaxAttached = 10 // policies
 	MaxGroups   = 10 // of a user
-	maxNames    = 64 // characters
+	MaxTags     = 50
+	maxNames    = 64  // characters
+	maxPolicies = 128 // characters of a policy's name
+	maxInline   = 16  // policies; IAM bounds their size together
 )
 
 // Account is a tenant: it owns buckets and users.
@@ -41,26 +48,58 @@ type Account struct {
 	Keys    []string  `json:"keys,omitempty"` // of its root
 }
 
+// Grants are the policies of a user, a group or a role.
+type Grants struct {
+	Policies []string          `json:"policies,omitempty"` // names of managed ones
+	Inline   map[string]string `json:"inline,omitempty"`   // documents by name
+}
+
 // User belongs to an account.
 type User struct {
-	Version  int       `json:"version"`
-	Account  string    `json:"account"`
-	Name     string    `json:"name"`
-	ID       string    `json:"id"`
-	Created  time.Time `json:"created"`
-	Groups   []string  `json:"groups,omitempty"`
-	Policies []string  `json:"policies,omitempty"` // names
-	Keys     []string  `json:"keys,omitempty"`
+	Version int       `json:"version"`
+	Account string    `json:"account"`
+	Name    string    `json:"name"`
+	ID      string    `json:"id"`
+	Created time.Time `json:"created"`
+	Groups  []string  `json:"groups,omitempty"`
+	Grants
+	Keys []string          `json:"keys,omitempty"`
+	Tags map[string]string `json:"tags,omitempty"`
 }
 
 // Group gives its policies to its users.
 type Group struct {
-	Version  int       `json:"version"`
-	Account  string    `json:"account"`
-	Name     string    `json:"name"`
-	ID       string    `json:"id"`
-	Created  time.Time `json:"created"`
-	Policies []string  `json:"policies,omitempty"`
+	Version int       `json:"version"`
+	Account string    `json:"account"`
+	Name    string    `json:"name"`
+	ID      string    `json:"id"`
+	Created time.Time `json:"created"`
+	Grants
+}
+
+// Role is what somebody whom its trust policy names may become for a while.
+type Role struct {
+	Version     int           `json:"version"`
+	Account     string        `json:"account"`
+	Name        string        `json:"name"`
+	ID          string        `json:"id"`
+	Created     time.Time     `json:"created"`
+	Description string        `json:"description,omitempty"`
+	Trust       string        `json:"trust"` // document
+	MaxSession  time.Duration `json:"max_session"`
+	Grants
+	Tags map[string]string `json:"tags,omitempty"`
+}
+
+// Provider is an OpenID Connect provider whose tokens an account trusts.
+type Provider struct {
+	Version     int               `json:"version"`
+	Account     string            `json:"account"`
+	URL         string            `json:"url"`     // its issuer, https://...
+	Clients     []string          `json:"clients"` // audiences that are accepted
+	Thumbprints []string          `json:"thumbprints,omitempty"`
+	Created     time.Time         `json:"created"`
+	Tags        map[string]string `json:"tags,omitempty"`
 }
 
 // Policy is a managed policy.
@@ -72,6 +111,10 @@ type Policy struct {
 	Document string    `json:"document"`
 	Created  time.Time `json:"created"`
 	Updated  time.Time `json:"updated"`
+	// Revision counts the documents that it has had, from 1. Older ones are not kept.
+	Revision    int               `json:"revision,omitempty"`
+	Description string            `json:"description,omitempty"`
+	Tags        map[string]string `json:"tags,omitempty"`
 }
 
 // Key is an access key of a user, or of the account's root when User is "". With a
@@ -108,9 +151,15 @@ var builtIn = map[string]string{
 	"AmazonS3ReadOnlyAccess": `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:Get*","s3:List*"],"Resource":"*"}]}`,
 }
 
+// BuiltIn is the document of a built-in policy, "" if there is none of the name.
+func BuiltIn(name string) string { return builtIn[name] }
+
+// BuiltIns are their names, sorted.
+func BuiltIns() []string { return slices.Sorted(maps.Keys(builtIn)) }
+
 // versioned is every record.
 type versioned interface {
-	Account | User | Group | Policy | Key
+	Account | User | Group | Policy | Key | Role | Provider
 }
 
 func load[T versioned](r metadata.EntityReader, kind byte, scope, name string) (*T, error) {
@@ -165,13 +214,16 @@ func list[T versioned](r metadata.EntityReader, kind byte, scope string) (out []
 }
 
 func kindName(kind byte) string {
-	return map[byte]string{kindAccount: "account", kindUser: "user", kindGroup: "group", kindPolicy: "policy", kindKey: "access key"}[kind]
+	return map[byte]string{kindAccount: "account", kindUser: "user", kindGroup: "group", kindPolicy: "policy", kindKey: "access key",
+		kindRole: "role", kindOIDC: "OpenID Connect provider"}[kind]
 }
 
 // checkName applies IAM's rule for names.
-func checkName(name string) error {
-	if name == "" || len(name) > maxNames {
-		return fmt.Errorf("name %q is empty or longer than %d characters: %w", name, maxNames, ErrInvalid)
+func checkName(name string) error { return checkNameOf(name, maxNames) }
+
+func checkNameOf(name string, limit int) error {
+	if name == "" || len(name) > limit {
+		return fmt.Errorf("name %.32q is empty or longer than %d characters: %w", name, limit, ErrInvalid)
 	}
 	for i := range len(name) {
 		c := name[i]

@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -106,7 +108,7 @@ func (g *Registry) DeleteAccount(ctx context.Context, id string) error {
 		if err != nil {
 			return err
 		}
-		for _, kind := range []byte{kindUser, kindGroup, kindPolicy} {
+		for _, kind := range []byte{kindUser, kindGroup, kindPolicy, kindRole, kindOIDC} {
 			left := ""
 			if err := w.Scan(kind, id, func(name string, _ []byte) bool { left = name; return false }); err != nil {
 				return err
@@ -125,8 +127,11 @@ func (g *Registry) DeleteAccount(ctx context.Context, id string) error {
 }
 
 // CreateUser makes a user to whom nothing is allowed yet.
-func (g *Registry) CreateUser(ctx context.Context, account, name string) (*User, error) {
-	u := &User{Version: recordVersion, Account: account, Name: name, ID: newID("AIDA"), Created: g.stamp()}
+func (g *Registry) CreateUser(ctx context.Context, account, name string, tags map[string]string) (*User, error) {
+	if err := checkTags(tags); err != nil {
+		return nil, err
+	}
+	u := &User{Version: recordVersion, Account: account, Name: name, ID: newID("AIDA"), Created: g.stamp(), Tags: tags}
 	return u, g.create(ctx, kindUser, account, name, func(w metadata.EntityTxn) error { return store(w, kindUser, account, name, u) })
 }
 
@@ -141,6 +146,10 @@ func (g *Registry) create(ctx context.Context, kind byte, account, name string, 
 	if err := checkName(name); err != nil {
 		return err
 	}
+	return g.enter(ctx, kind, account, name, put)
+}
+
+func (g *Registry) enter(ctx context.Context, kind byte, account, name string, put func(metadata.EntityTxn) error) error {
 	return g.update(ctx, func(w metadata.EntityTxn) error {
 		if err := exists(w.EntityReader, account); err != nil {
 			return err
@@ -157,30 +166,52 @@ func (g *Registry) create(ctx context.Context, kind byte, account, name string, 
 }
 
 // SetPolicy makes a managed policy or replaces its document.
-func (g *Registry) SetPolicy(ctx context.Context, account, name, document string) (p *Policy, err error) {
-	if err := checkName(name); err != nil {
+func (g *Registry) SetPolicy(ctx context.Context, account, name, document string) (*Policy, error) {
+	p, err := g.CreatePolicy(ctx, account, Policy{Name: name, Document: document})
+	if !errors.Is(err, ErrExists) {
+		return p, err
+	}
+	return g.EditPolicy(ctx, account, name, func(p *Policy) { p.Document = document })
+}
+
+// CreatePolicy makes a managed policy of p's name, document, description and tags.
+func (g *Registry) CreatePolicy(ctx context.Context, account string, p Policy) (*Policy, error) {
+	p.Version, p.Account, p.ID, p.Created, p.Revision = recordVersion, account, newID("ANPA"), g.stamp(), 1
+	p.Updated = p.Created
+	if _, ok := builtIn[p.Name]; ok {
+		return nil, fmt.Errorf("policy %s is built in: %w", p.Name, ErrInvalid)
+	}
+	if err := errors.Join(checkNameOf(p.Name, maxPolicies), p.check()); err != nil {
 		return nil, err
 	}
-	if err := checkPolicy(document); err != nil {
-		return nil, err
-	}
-	err = g.update(ctx, func(w metadata.EntityTxn) error {
-		if err := exists(w.EntityReader, account); err != nil {
-			return err
-		}
-		fresh := &Policy{Version: recordVersion, Account: account, Name: name, ID: newID("ANPA"), Created: g.stamp()}
-		old, err := w.Get(kindPolicy, account, name)
-		if err == nil && old != nil {
-			fresh, err = decode[Policy](old)
-		}
-		if err != nil {
-			return err
-		}
-		fresh.Document, fresh.Updated = document, g.stamp()
-		p = fresh
-		return store(w, kindPolicy, account, name, fresh)
+	return &p, g.enter(ctx, kindPolicy, account, p.Name, func(w metadata.EntityTxn) error { return store(w, kindPolicy, account, p.Name, &p) })
+}
+
+// EditPolicy changes a managed policy's document, description and tags.
+func (g *Registry) EditPolicy(ctx context.Context, account, name string, edit func(*Policy)) (p *Policy, err error) {
+	return p, g.update(ctx, func(w metadata.EntityTxn) error {
+		return editRecord(w, kindPolicy, account, name, func(v *Policy) error {
+			e := *v
+			e.Tags = maps.Clone(v.Tags)
+			edit(&e)
+			if e.Document != v.Document {
+				v.Revision, v.Updated = max(v.Revision, 1)+1, g.stamp()
+			}
+			v.Document, v.Description, v.Tags = e.Document, e.Description, e.Tags
+			p = v
+			return v.check()
+		})
 	})
-	return p, err
+}
+
+func (p *Policy) check() error {
+	if len(p.Description) > 1000 {
+		return fmt.Errorf("description of %d bytes, the limit is 1,000: %w", len(p.Description), ErrInvalid)
+	}
+	if err := checkPolicy(p.Document); err != nil {
+		return err
+	}
+	return checkTags(p.Tags)
 }
 
 // DeletePolicy removes a policy that nothing is attached to.
@@ -189,30 +220,27 @@ func (g *Registry) DeletePolicy(ctx context.Context, account, name string) error
 		if _, err := load[Policy](w.EntityReader, kindPolicy, account, name); err != nil {
 			return err
 		}
-		users, err := list[User](w.EntityReader, kindUser, account)
+		holders, err := attachedTo(w.EntityReader, account, name)
 		if err != nil {
 			return err
 		}
-		groups, err := list[Group](w.EntityReader, kindGroup, account)
-		if err != nil {
-			return err
-		}
-		if i := slices.IndexFunc(users, func(u User) bool { return slices.Contains(u.Policies, name) }); i >= 0 {
-			return fmt.Errorf("policy %s is attached to user %s: %w", name, users[i].Name, ErrInUse)
-		}
-		if i := slices.IndexFunc(groups, func(v Group) bool { return slices.Contains(v.Policies, name) }); i >= 0 {
-			return fmt.Errorf("policy %s is attached to group %s: %w", name, groups[i].Name, ErrInUse)
+		if len(holders) > 0 {
+			return fmt.Errorf("policy %s is attached to %s: %w", name, holders[0], ErrInUse)
 		}
 		return w.Delete(kindPolicy, account, name)
 	})
 }
 
-// DeleteUser removes a user and its keys.
-func (g *Registry) DeleteUser(ctx context.Context, account, name string) error {
+// DeleteUser removes a user and its keys; with bare, one that has neither keys, policies
+// nor groups only.
+func (g *Registry) DeleteUser(ctx context.Context, account, name string, bare bool) error {
 	return g.update(ctx, func(w metadata.EntityTxn) error {
 		u, err := load[User](w.EntityReader, kindUser, account, name)
 		if err != nil {
 			return err
+		}
+		if bare && len(u.Keys)+len(u.Groups)+len(u.Policies)+len(u.Inline) > 0 {
+			return fmt.Errorf("user %s has access keys, groups or policies: remove them first: %w", name, ErrInUse)
 		}
 		for _, k := range u.Keys {
 			if err := w.Delete(kindKey, "", k); err != nil {
@@ -271,41 +299,13 @@ func with(set []string, name string, in bool, limit int) ([]string, error) {
 	return set, nil
 }
 
-// Attach attaches a policy of the account, or a built-in one, to a user or a group
-// (just one of which is named), or detaches it.
-func (g *Registry) Attach(ctx context.Context, account, user, group, policy string, attached bool) error {
-	return g.update(ctx, func(w metadata.EntityTxn) error {
-		if _, ok := builtIn[policy]; !ok {
-			if _, err := load[Policy](w.EntityReader, kindPolicy, account, policy); err != nil {
-				return err
-			}
-		}
-		if user != "" {
-			u, err := load[User](w.EntityReader, kindUser, account, user)
-			if err != nil {
-				return err
-			}
-			if u.Policies, err = with(u.Policies, policy, attached, MaxAttached); err != nil {
-				return err
-			}
-			return store(w, kindUser, account, user, u)
-		}
-		v, err := load[Group](w.EntityReader, kindGroup, account, group)
-		if err != nil {
-			return err
-		}
-		if v.Policies, err = with(v.Policies, policy, attached, MaxAttached); err != nil {
-			return err
-		}
-		return store(w, kindGroup, account, group, v)
-	})
-}
-
 // View is everything of an account, by name.
 type View struct {
 	Users    []User
 	Groups   []Group
 	Policies []Policy
+	Roles    []Role     `json:",omitempty"`
+	OIDC     []Provider `json:",omitempty"`
 }
 
 // View reads an account at one moment.
@@ -320,7 +320,13 @@ func (g *Registry) View(ctx context.Context, account string) (v View, err error)
 		if v.Groups, err = list[Group](r, kindGroup, account); err != nil {
 			return err
 		}
-		v.Policies, err = list[Policy](r, kindPolicy, account)
+		if v.Policies, err = list[Policy](r, kindPolicy, account); err != nil {
+			return err
+		}
+		if v.Roles, err = list[Role](r, kindRole, account); err != nil {
+			return err
+		}
+		v.OIDC, err = list[Provider](r, kindOIDC, account)
 		return err
 	})
 	return v, err

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/weftstore/weft/metadata"
+	"github.com/weftstore/weft/s3api"
+	"github.com/weftstore/weft/s3api/policy"
 	"github.com/weftstore/weft/s3api/sigv4"
 )
 
@@ -16,7 +18,7 @@ import (
 const (
 	MinSession = 15 * time.Minute
 	MaxSession = 36 * time.Hour
-	maxToken   = 4 << 10
+	maxToken   = 12 << 10
 )
 
 // Session are temporary credentials.
@@ -25,12 +27,18 @@ type Session struct {
 	Expires                  time.Time
 }
 
-// token is what a session's token says, sealed.
+// token is what a session's token says, sealed. It is of an access key, or of a role.
 type token struct {
-	Version int    `json:"version"`
-	Parent  string `json:"parent"` // access key
-	Secret  string `json:"secret"`
-	Expires int64  `json:"expires"`
+	Version int      `json:"version"`
+	Parent  string   `json:"parent,omitempty"` // access key
+	Account string   `json:"account,omitempty"`
+	Role    string   `json:"role,omitempty"`
+	RoleID  string   `json:"role_id,omitempty"` // so that a new role of the name is another
+	Name    string   `json:"name,omitempty"`    // of the session
+	Policy  []string `json:"policy,omitempty"`  // documents that limit it
+	Secret  string   `json:"secret"`
+	Issued  int64    `json:"issued"`
+	Expires int64    `json:"expires"`
 }
 
 // NewSession makes temporary credentials of whoever has the access key, which may do
@@ -49,46 +57,103 @@ func (g *Registry) NewSession(ctx context.Context, accessKey string, lasts time.
 	if err != nil {
 		return nil, err
 	}
-	s := &Session{AccessKey: newID("ASIA"), Secret: newSecret(), Expires: g.stamp().Add(lasts)}
-	plain, err := json.Marshal(token{recordVersion, accessKey, s.Secret, s.Expires.Unix()})
+	return g.seal(token{Parent: accessKey}, lasts)
+}
+
+// seal makes the credentials of a session.
+func (g *Registry) seal(t token, lasts time.Duration) (*Session, error) {
+	now := g.stamp()
+	s := &Session{AccessKey: newID("ASIA"), Secret: newSecret(), Expires: now.Add(lasts)}
+	t.Version, t.Secret, t.Issued, t.Expires = recordVersion, s.Secret, now.Unix(), s.Expires.Unix()
+	plain, err := json.Marshal(t)
 	if err != nil {
 		return nil, err
 	}
 	s.Token = base64.RawURLEncoding.EncodeToString(g.ring.seal(plain, sessionBound+s.AccessKey))
+	if len(s.Token) > maxToken {
+		return nil, fmt.Errorf("policies of a session that make its token longer than %d bytes: %w", maxToken, ErrLimit)
+	}
 	return s, nil
 }
 
-func (d *Directory) readSession(ctx context.Context, id cacheID, now time.Time) (c cached, err error) {
-	c.read = now
+// open is the reverse. now is within the session.
+func (g *Registry) openToken(id cacheID, now time.Time) (t token, err error) {
 	if !strings.HasPrefix(id.accessKey, "ASIA") || len(id.token) > maxToken {
-		return c, sigv4.ErrInvalidToken
+		return t, sigv4.ErrInvalidToken
 	}
 	sealed, err := base64.RawURLEncoding.DecodeString(id.token)
 	if err != nil {
-		return c, sigv4.ErrInvalidToken
+		return t, sigv4.ErrInvalidToken
 	}
-	plain, err := d.g.ring.open(sealed, sessionBound+id.accessKey)
+	plain, err := g.ring.open(sealed, sessionBound+id.accessKey)
 	if err != nil {
-		return c, sigv4.ErrInvalidToken
+		return t, sigv4.ErrInvalidToken
 	}
-	var t token
 	if err := json.Unmarshal(plain, &t); err != nil || t.Version != recordVersion {
-		return c, sigv4.ErrInvalidToken
+		return t, sigv4.ErrInvalidToken
 	}
-	c.expires = time.Unix(t.Expires, 0)
-	if !now.Before(c.expires) {
-		return c, sigv4.ErrExpiredToken
+	if now.Unix() >= t.Expires {
+		return t, sigv4.ErrExpiredToken
 	}
+	return t, nil
+}
+
+func (d *Directory) readSession(ctx context.Context, id cacheID, now time.Time) (c cached, err error) {
+	t, err := d.g.openToken(id, now)
+	if err != nil {
+		return c, err
+	}
+	c.read, c.expires = now, time.Unix(t.Expires, 0)
 	err = d.g.db.ViewEntities(ctx, func(r metadata.EntityReader) error {
-		k, p, err := d.principal(r, t.Parent, now)
+		p, err := d.sessionPrincipal(r, &t, &c.expires, now)
 		if err != nil {
 			return err
 		}
-		if !k.Expires.IsZero() && k.Expires.Before(c.expires) {
-			c.expires = k.Expires
-		}
+		p.Issued = time.Unix(t.Issued, 0)
 		c.key = sigv4.Key{Secret: t.Secret, Owner: p}
 		return nil
 	})
 	return c, err
+}
+
+// sessionPrincipal is whose the session is; expires may become earlier.
+func (d *Directory) sessionPrincipal(r metadata.EntityReader, t *token, expires *time.Time, now time.Time) (*s3api.Principal, error) {
+	if t.Parent != "" {
+		k, p, err := d.principal(r, t.Parent, now)
+		if err == nil && !k.Expires.IsZero() && k.Expires.Before(*expires) {
+			*expires = k.Expires
+		}
+		return p, err
+	}
+	role, err := load[Role](r, kindRole, t.Account, t.Role)
+	if isNotFound(err) || err == nil && role.ID != t.RoleID {
+		return nil, sigv4.ErrInvalidAccessKeyID
+	}
+	if err != nil {
+		return nil, err
+	}
+	p := &s3api.Principal{ID: role.ID + ":" + t.Name, Tags: role.Tags, Principal: policy.Principal{
+		Account: t.Account, Canonical: s3api.CanonicalID(t.Account), ARNs: []string{SessionARN(t.Account, t.Role, t.Name), RoleARN(t.Account, t.Role)}}}
+	if p.Policies, err = role.documents(r, t.Account, map[string]bool{}); err != nil {
+		return nil, err
+	}
+	p.Session, err = sessionPolicy(t.Policy)
+	return p, err
+}
+
+func sessionPolicy(texts []string) (*policy.Document, error) {
+	var docs []*policy.Document
+	for _, text := range texts {
+		doc, err := policy.Parse([]byte(text), policy.Identity, "")
+		if err != nil {
+			return nil, fmt.Errorf("policy of a session: %w", err)
+		}
+		docs = append(docs, doc)
+	}
+	return policy.Union(docs...), nil
+}
+
+// SessionARN names a session of a role in policies.
+func SessionARN(account, role, session string) string {
+	return "arn:aws:sts::" + account + ":assumed-role/" + role + "/" + session
 }

@@ -1,7 +1,6 @@
 package s3api
 
 import (
-	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,7 +30,6 @@ var headerKeys = map[string]string{
 	"s3:x-amz-server-side-encryption-customer-algorithm": "X-Amz-Server-Side-Encryption-Customer-Algorithm",
 	"s3:object-lock-mode":                                "X-Amz-Object-Lock-Mode", "s3:object-lock-retain-until-date": "X-Amz-Object-Lock-Retain-Until-Date",
 	"s3:object-lock-legal-hold": "X-Amz-Object-Lock-Legal-Hold", "s3:if-match": "If-Match", "s3:if-none-match": "If-None-Match",
-	"aws:useragent": "User-Agent", "aws:referer": "Referer",
 }
 
 // queryKeys are condition keys that are a parameter of a listing.
@@ -60,49 +58,8 @@ func optional(v string, given bool) []string {
 }
 
 func (x *conditions) global(key string) []string {
-	switch key {
-	case "aws:sourceip":
-		host, _, err := net.SplitHostPort(x.c.r.RemoteAddr)
-		return optional(host, err == nil)
-	case "aws:securetransport":
-		return []string{strconv.FormatBool(x.c.r.TLS != nil)}
-	case "aws:currenttime":
-		return []string{x.c.h.cfg.Now().UTC().Format(time.RFC3339)}
-	case "aws:epochtime":
-		return []string{strconv.FormatInt(x.c.h.cfg.Now().Unix(), 10)}
-	case "aws:requestedregion":
-		return []string{x.c.h.cfg.Region}
-	case "aws:resourceaccount":
-		return optional(x.owner, x.owner != "")
-	case "aws:principaltype":
-		return []string{x.principalType()}
-	}
-	if x.who.Account == "" {
-		return nil
-	}
-	switch key {
-	case "aws:username":
-		return optional(x.who.Name, x.who.Name != "")
-	case "aws:userid":
-		return []string{x.who.ID}
-	case "aws:principalaccount":
-		return []string{x.who.Account}
-	case "aws:principalarn":
-		return x.who.ARNs[len(x.who.ARNs)-1:] // of a session, the role's
-	}
-	return nil
-}
-
-func (x *conditions) principalType() string {
-	switch {
-	case x.who.Account == "":
-		return "Anonymous"
-	case x.who.Root:
-		return "Account"
-	case x.who.Name != "":
-		return "User"
-	}
-	return "AssumedRole"
+	g := Globals{Request: x.c.r, Who: x.who, Owner: x.owner, Region: x.c.h.cfg.Region, Now: x.c.h.cfg.Now}
+	return g.Values(key)
 }
 
 func (x *conditions) ofS3(key string) []string {

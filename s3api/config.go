@@ -78,6 +78,7 @@ type Access struct {
 	Method    string
 	Remote    string // address of the client
 	AccessKey string // who asked; "" for nobody
+	Account   string // whose key that is; "" for nobody
 	Bucket    string
 	Key       string
 	Status    int    // as sent; 0 when the connection ended before

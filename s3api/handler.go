@@ -120,6 +120,12 @@ func (c *call) serve() error {
 	return c.hide(c.route.run(c))
 }
 
+// IsService tells whether a request is about the service and no bucket of it.
+func (h *Handler) IsService(r *http.Request) bool {
+	t, err := parseTarget(r.Host, r.URL.Path, r.URL.RawPath, h.cfg.Domains)
+	return err == nil && t.level() == Service
+}
+
 // plausibleBucketName keeps nonsense away from the stores. It is wider than what
 // CreateBucket accepts, because the rules of AWS became narrower with time.
 func plausibleBucketName(name string) bool {
@@ -258,7 +264,7 @@ func (h *Handler) access(c *call, start time.Time, failed *Error, cause error) {
 		a.Operation = c.route.Operation
 	}
 	if c.auth != nil {
-		a.AccessKey = c.auth.Identity.AccessKey
+		a.AccessKey, a.Account = c.auth.Identity.AccessKey, c.who().Account
 	}
 	if failed != nil {
 		a.Code = failed.Code

@@ -3,6 +3,7 @@ package s3api
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"time"
 
 	"github.com/weftstore/weft/s3api/policy"
 )
@@ -24,6 +25,10 @@ type Principal struct {
 	Policies []*policy.Document
 	// Session limits what a session or a key with a policy of its own may do; nil: nothing.
 	Session *policy.Document
+	// Issued is when temporary credentials were made; zero for others.
+	Issued time.Time
+	// Tags of the user or the role.
+	Tags map[string]string
 }
 
 // Operator is the principal of the root keys.

@@ -10,11 +10,12 @@ import (
 const cgoDir = "rdma/internal/verbs"
 
 // floors lists what the packages of each top-level directory may import of the module, besides themselves and
-// internal. Imports point down only: cmd, identity, s3api, store, node, and on the ground erasure, metadata, rdma and kms, which
+// internal. Imports point down only: cmd, iamapi, identity, s3api, store, node, and on the ground erasure, metadata, rdma and kms, which
 // know nothing of one another. A directory that is not listed may import nothing of the module but internal.
 // "=metadata" allows that one package and none below it: s3api speaks in metadata's types but knows no engine.
 var floors = map[string][]string{
-	"cmd":      {"s3api", "identity", "store", "node", "erasure", "metadata", "rdma", "kms", "bench"},
+	"cmd":      {"iamapi", "s3api", "identity", "store", "node", "erasure", "metadata", "rdma", "kms", "bench"},
+	"iamapi":   {"identity", "s3api"},
 	"identity": {"s3api", "=metadata"},
 	"s3api":    {"store", "=metadata", "kms"},
 	"store":    {"node", "erasure", "metadata", "rdma"},
@@ -32,6 +33,7 @@ var floors = map[string][]string{
 // even those that its package must not know.
 var testFloors = map[string][]string{
 	"s3api":    {"node", "erasure", "metadata", "rdma"},
+	"iamapi":   {"metadata"},
 	"identity": {"metadata"},
 	"internal": {"s3api", "store", "node", "erasure", "metadata", "rdma"},
 	"bench":    {"s3api", "store", "node", "erasure", "metadata", "rdma"},

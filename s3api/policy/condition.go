@@ -257,14 +257,20 @@ func normalKey(key string) string {
 	return strings.ToLower(name) + "/" + tag
 }
 
-// validKey accepts "aws:SourceIp" and "s3:ExistingObjectTag/some key", normalized.
+// validKey accepts "aws:SourceIp", "s3:ExistingObjectTag/some key" and, of a provider's
+// claims, "host/Path:sub", normalized.
 func validKey(key string) bool {
 	service, name, ok := strings.Cut(key, ":")
 	if !ok || service == "" || name == "" {
 		return false
 	}
+	path := false
 	for i := range len(service) {
-		if c := service[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '.' && c != '/' && c != '_' {
+		c := service[i]
+		if path = path || c == '/'; path && c >= 'A' && c <= 'Z' {
+			continue
+		}
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '.' && c != '/' && c != '_' {
 			return false
 		}
 	}

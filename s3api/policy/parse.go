@@ -97,6 +97,22 @@ func Parse(data []byte, kind Kind, bucket string) (*Document, error) {
 	return d, nil
 }
 
+// Size is what IAM counts of a document: its characters without white space.
+func Size(document string) int { return countVisible([]byte(document)) }
+
+// Union is a document that allows what one of the documents allows and denies what one
+// denies; nil for none.
+func Union(docs ...*Document) *Document {
+	if len(docs) == 0 {
+		return nil
+	}
+	d := &Document{kind: docs[0].kind}
+	for _, part := range docs {
+		d.statements = append(d.statements, part.statements...)
+	}
+	return d
+}
+
 func countVisible(data []byte) int {
 	n := 0
 	for _, r := range string(data) {

@@ -1,6 +1,8 @@
 package sigv4
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"io"
 	"net/http"
@@ -17,6 +19,7 @@ import (
 type Signer struct {
 	Credentials Credentials
 	Region      string // of the credential scope, such as "us-east-1"
+	Service     string // of the credential scope; "" is "s3"
 
 	keys keyCache
 }
@@ -28,9 +31,12 @@ type seed struct {
 }
 
 func (s *Signer) credential(t time.Time) credential {
-	date := t.UTC().Format(dateLayout)
-	scope := date + "/" + s.Region + "/" + service + "/" + terminal
-	return credential{accessKey: s.Credentials.AccessKey, scope: scope, date: date, region: s.Region, service: service, terminal: terminal}
+	date, name := t.UTC().Format(dateLayout), s.Service
+	if name == "" {
+		name = service
+	}
+	scope := date + "/" + s.Region + "/" + name + "/" + terminal
+	return credential{accessKey: s.Credentials.AccessKey, scope: scope, date: date, region: s.Region, service: name, terminal: terminal}
 }
 
 // unsignedHeaders are left out because a client library, a proxy or net/http may still change them.
@@ -150,5 +156,20 @@ func (s *Signer) SignStream(r *http.Request, st Stream, t time.Time) error {
 		return err
 	}
 	r.Body = io.NopCloser(newEncoder(st, start))
+	return nil
+}
+
+// SignForm signs r by an Authorization header for a service whose clients do not say the hash of the body in a header.
+func (s *Signer) SignForm(r *http.Request, body []byte, t time.Time) error {
+	stamp := t.UTC().Format(stampLayout)
+	r.Header.Set("X-Amz-Date", stamp)
+	list := signedHeaderList(r)
+	cred := s.credential(t)
+	sum := sha256.Sum256(body)
+	signature, _, err := s.sign(r, cred, stamp, list, hex.EncodeToString(sum[:]))
+	if err != nil {
+		return err
+	}
+	r.Header.Set("Authorization", algorithm+" Credential="+cred.accessKey+"/"+cred.scope+",SignedHeaders="+list+",Signature="+signature)
 	return nil
 }

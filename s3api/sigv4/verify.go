@@ -34,6 +34,8 @@ type Verifier struct {
 	Region string
 	// AlsoRegions are further regions to accept, such as "us-east-1" for clients that were told none.
 	AlsoRegions []string
+	// Services are those that credential scopes may name; nil is "s3".
+	Services []string
 	// Lookup finds secrets. Nil knows no keys.
 	Lookup Lookup
 	// Now is the clock, time.Now if nil.
@@ -80,7 +82,7 @@ func (v *Verifier) Verify(r *http.Request) (*Result, error) {
 	case len(header) > 1 || len(header) == 1 && (s.query.presigned() || s.query.version2):
 		return nil, errOneMechanism
 	case len(header) == 1:
-		a, err = fromHeader(header[0], r.Header, now())
+		a, err = fromHeader(header[0], r.Header, now(), "")
 	case s.query.presigned():
 		a, err = fromQuery(&s.query, r.Header, now())
 	case s.query.version2:
@@ -109,8 +111,9 @@ func anonymous(r *http.Request) (*Result, error) {
 	return res, ErrAnonymous
 }
 
-// fromHeader checks all of a header-signed request that needs no key.
-func fromHeader(h string, header http.Header, now time.Time) (authorization, error) {
+// fromHeader checks all of a header-signed request that needs no key. payload is the last line of the canonical request, "" when a
+// header says it.
+func fromHeader(h string, header http.Header, now time.Time, payload string) (authorization, error) {
 	a, err := parseHeader(h)
 	if err != nil {
 		return a, err
@@ -131,11 +134,16 @@ func fromHeader(h string, header http.Header, now time.Time) (authorization, err
 		return a, malformed("Invalid credential date \"", a.credential.date, "\". This date is not the same as X-Amz-Date: \"",
 			stamp[:len(dateLayout)], "\".")
 	}
-	payload := header["X-Amz-Content-Sha256"]
-	if len(payload) != 1 {
+	given := header["X-Amz-Content-Sha256"]
+	switch {
+	case payload == "" && len(given) != 1:
 		return a, errNoSHA256
+	case payload != "" && len(given) > 0 && (len(given) > 1 || given[0] != payload):
+		return a, ErrContentSHA256Mismatch
+	case payload == "":
+		payload = given[0]
 	}
-	a.payload = payload[0]
+	a.payload = payload
 	return a, nil
 }
 
@@ -271,12 +279,19 @@ func (v *Verifier) checkScope(a *authorization) error {
 	switch {
 	case v.Region != "" && c.region != v.Region && !slices.Contains(v.AlsoRegions, c.region):
 		return say("the region '", clip(c.region), "' is wrong; expecting '", v.Region, "'").with(Field{"Region", v.Region})
-	case c.service != service:
-		return say("incorrect service \"", clip(c.service), "\". This endpoint belongs to \"s3\".")
+	case !v.serves(c.service):
+		return say("incorrect service \"", clip(c.service), "\". This endpoint belongs to \"", service, "\".")
 	case c.terminal != terminal:
 		return say("incorrect terminal \"", clip(c.terminal), "\". This endpoint uses \"aws4_request\".")
 	}
 	return nil
+}
+
+func (v *Verifier) serves(name string) bool {
+	if v.Services == nil {
+		return name == service
+	}
+	return slices.Contains(v.Services, name)
 }
 
 func listed(list, name string) bool {

@@ -37,10 +37,10 @@ var identityOps = map[string]identityOp{
 		return r.View(ctx, account)
 	},
 	"user create": func(ctx context.Context, r *identity.Registry, account string, a *adminsock.Identity) (any, error) {
-		return r.CreateUser(ctx, account, a.User)
+		return r.CreateUser(ctx, account, a.User, nil)
 	},
 	"user delete": func(ctx context.Context, r *identity.Registry, account string, a *adminsock.Identity) (any, error) {
-		return done, r.DeleteUser(ctx, account, a.User)
+		return done, r.DeleteUser(ctx, account, a.User, false)
 	},
 	"group create": func(ctx context.Context, r *identity.Registry, account string, a *adminsock.Identity) (any, error) {
 		return r.CreateGroup(ctx, account, a.Group)
@@ -58,7 +58,7 @@ var identityOps = map[string]identityOp{
 		return done, r.DeletePolicy(ctx, account, a.Name)
 	},
 	"policy attach": func(ctx context.Context, r *identity.Registry, account string, a *adminsock.Identity) (any, error) {
-		return done, r.Attach(ctx, account, a.User, a.Group, a.Name, a.On)
+		return done, r.Attach(ctx, account, identity.Holder{User: a.User, Group: a.Group, Role: a.Role}, a.Name, a.On)
 	},
 	"key create": func(ctx context.Context, r *identity.Registry, account string, a *adminsock.Identity) (any, error) {
 		k, secret, err := r.CreateKey(ctx, account, a.User, identity.KeyOptions{Description: a.Name, Policy: a.Document, Expires: a.Expires})

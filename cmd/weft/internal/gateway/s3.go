@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"path/filepath"
 
+	"github.com/weftstore/weft/iamapi"
+	"github.com/weftstore/weft/identity/oidc"
 	"github.com/weftstore/weft/kms"
 	"github.com/weftstore/weft/s3api"
 	"github.com/weftstore/weft/s3api/sigv4"
@@ -15,6 +17,12 @@ import (
 
 // s3Server is the S3 front end.
 func (g *Gateway) s3Server() (*http.Server, error) {
+	access := g.access(func(a s3api.Access) {
+		if a.Status >= http.StatusInternalServerError && a.Status != http.StatusNotImplemented && a.Err != nil {
+			g.log.Error("request failed", "id", a.RequestID, "op", a.Operation, "bucket", a.Bucket, "key", a.Key,
+				"status", a.Status, "code", a.Code, "err", a.Err)
+		}
+	})
 	h, err := s3api.New(s3api.Config{
 		Auth:    &sigv4.Verifier{Region: g.cfg.Region, Lookup: g.lookup},
 		Buckets: g.parts.Meta.DB, Versions: g.parts.Meta.DB, Listings: g.parts.Meta.DB, Uploads: g.parts.Meta.DB,
@@ -24,17 +32,15 @@ func (g *Gateway) s3Server() (*http.Server, error) {
 		Domains: g.cfg.Domains,
 		Ready:   g.store.Ready,
 		Logger:  g.log,
-		Events: s3api.Events{Access: g.access(func(a s3api.Access) {
-			if a.Status >= http.StatusInternalServerError && a.Status != http.StatusNotImplemented && a.Err != nil {
-				g.log.Error("request failed", "id", a.RequestID, "op", a.Operation, "bucket", a.Bucket, "key", a.Key,
-					"status", a.Status, "code", a.Code, "err", a.Err)
-			}
-		})},
+		Events:  s3api.Events{Access: access},
 	})
 	if err != nil {
 		return nil, err
 	}
-	return s3api.NewServer(h), nil
+	server := s3api.NewServer(h)
+	server.Handler = iamapi.New(iamapi.Config{Registry: g.registry, Lookup: g.lookup, Tokens: oidc.New(nil, nil), Region: g.cfg.Region,
+		Next: h, IsService: h.IsService, Access: access, Logger: g.log})
+	return server, nil
 }
 
 // access counts requests on the way to next.

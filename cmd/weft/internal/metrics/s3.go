@@ -3,6 +3,7 @@ package metrics
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/weftstore/weft/iamapi"
 	"github.com/weftstore/weft/s3api"
 )
 
@@ -30,7 +31,7 @@ type opMetrics struct {
 }
 
 // Access counts requests, and passes them on to next, which may be nil. The label
-// "operation" is a name of the route table that is implemented, "unimplemented" or
+// "operation" is a name of the route table that is implemented, "iam", "sts", "unimplemented" or
 // "unknown"; there is none for buckets, keys, addresses or access keys.
 func (s *Set) Access(next func(s3api.Access)) func(s3api.Access) {
 	requests := s.counterVec("weft_s3_requests_total", "S3 requests by operation and class of the HTTP status.", "operation", "status")
@@ -63,12 +64,17 @@ func (s *Set) Access(next func(s3api.Access)) func(s3api.Access) {
 			add(r.Operation)
 		}
 	}
+	for _, service := range [...]string{"iam", "sts"} {
+		add(service)
+	}
 	return func(a s3api.Access) {
 		m := ops[a.Operation]
 		switch {
 		case m != nil:
 		case a.Operation == "":
 			m = ops[opUnknown]
+		case iamapi.Service(a.Operation) != "":
+			m = ops[iamapi.Service(a.Operation)]
 		default:
 			m = ops[opUnimplemented]
 		}

@@ -1,0 +1,104 @@
+package iamapi
+
+import (
+	"maps"
+
+	"github.com/weftstore/weft/identity"
+)
+
+// tagged is what can have tags.
+type tagged struct {
+	name string // as in TagUser
+	on   func(*query) string
+	// edit gives the tags to change; the map that it returns is stored.
+	edit func(q *query, change func(map[string]string) map[string]string) error
+	read func(q *query) (map[string]string, error)
+}
+
+var taggedKinds = [...]tagged{
+	{"User", onUser, func(q *query, change func(map[string]string) map[string]string) error {
+		return q.h.cfg.Registry.EditUser(q.ctx, q.account, q.param("UserName"), func(u *identity.User) { u.Tags = change(u.Tags) })
+	}, func(q *query) (map[string]string, error) {
+		u, err := q.h.cfg.Registry.User(q.ctx, q.account, q.param("UserName"))
+		if err != nil {
+			return nil, err
+		}
+		return u.Tags, nil
+	}},
+	{"Role", onRole, func(q *query, change func(map[string]string) map[string]string) error {
+		return q.h.cfg.Registry.EditRole(q.ctx, q.account, q.param("RoleName"), func(u *identity.Role) { u.Tags = change(u.Tags) })
+	}, func(q *query) (map[string]string, error) {
+		v, err := q.role()
+		if err != nil {
+			return nil, err
+		}
+		return v.Tags, nil
+	}},
+	{"Policy", onPolicy, func(q *query, change func(map[string]string) map[string]string) error {
+		name, err := q.policyName()
+		if err != nil {
+			return err
+		}
+		_, err = q.h.cfg.Registry.EditPolicy(q.ctx, q.account, name, func(p *identity.Policy) { p.Tags = change(p.Tags) })
+		return err
+	}, func(q *query) (map[string]string, error) {
+		p, _, err := q.policy()
+		if err != nil {
+			return nil, err
+		}
+		return p.Tags, nil
+	}},
+	{"OpenIDConnectProvider", onProvider, func(q *query, change func(map[string]string) map[string]string) error {
+		name, err := q.providerName()
+		if err != nil {
+			return err
+		}
+		return q.h.cfg.Registry.EditProvider(q.ctx, q.account, name, func(p *identity.Provider) { p.Tags = change(p.Tags) })
+	}, func(q *query) (map[string]string, error) {
+		p, err := q.provider()
+		if err != nil {
+			return nil, err
+		}
+		return p.Tags, nil
+	}},
+}
+
+// tagActions are Tag, Untag and List...Tags.
+func tagActions() map[string]action {
+	all := map[string]action{}
+	for _, k := range taggedKinds {
+		all["Tag"+k.name] = action{service: "iam", on: k.on, run: func(q *query) (any, error) {
+			tags, err := q.tags()
+			if err != nil {
+				return nil, err
+			}
+			return none{}, k.edit(q, func(have map[string]string) map[string]string {
+				if have == nil {
+					return tags
+				}
+				maps.Copy(have, tags)
+				return have
+			})
+		}}
+		all["Untag"+k.name] = action{service: "iam", on: k.on, run: func(q *query) (any, error) {
+			keys := q.members("TagKeys", "")
+			return none{}, k.edit(q, func(have map[string]string) map[string]string {
+				for _, key := range keys {
+					delete(have, key)
+				}
+				return have
+			})
+		}}
+		all["List"+k.name+"Tags"] = action{service: "iam", on: k.on, run: func(q *query) (any, error) {
+			tags, err := k.read(q)
+			if err != nil {
+				return nil, err
+			}
+			return struct {
+				Tags list[tag]
+				page
+			}{Tags: tagList(tags)}, nil
+		}}
+	}
+	return all
+}
