@@ -1,0 +1,323 @@
+package network
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/weftstore/weft/rdma"
+)
+
+// The engine alone, over the fake wire, in a bubble: what it does when, to the
+// millisecond.
+
+func echo(_ context.Context, _ rdma.Peer, req, rep []byte) int { return copy(rep, req) }
+
+// rig is a client and a server in a bubble.
+type rig struct {
+	client, server *Transport
+	s              rdma.Server
+	c              rdma.Conn
+}
+
+func newRig(t *testing.T, o rdma.Options, h rdma.Handler, over ...*cables) *rig {
+	t.Helper()
+	r := &rig{client: fakeTransport(t, o, over...), server: fakeTransport(t, o, over...)}
+	var err error
+	if r.s, err = r.server.Serve("127.0.0.1:0", h); err != nil {
+		t.Fatal(err)
+	}
+	if r.c, err = r.client.Dial(t.Context(), r.s.Addr()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := errors.Join(r.c.Close(), r.s.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	return r
+}
+
+func (r *rig) echoes(t *testing.T) {
+	t.Helper()
+	if n, err := r.c.Call(t.Context(), []byte("abc"), make([]byte, 8)); n != 3 || err != nil {
+		t.Errorf("call: %d, %v", n, err)
+	}
+}
+
+// TestKeepAlive: a peer that is silent three times KeepAlive is given up by both ends,
+// calls without a deadline end then, and an idle lane lives on.
+func TestKeepAlive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCables()
+		blocked := make(chan struct{})
+		r := newRig(t, rdma.Options{Lanes: 1, KeepAlive: time.Second}, func(ctx context.Context, p rdma.Peer, req, rep []byte) int {
+			if req[0] == 'b' {
+				<-blocked
+			}
+			return echo(ctx, p, req, rep)
+		}, c)
+		<-time.After(time.Hour)
+		r.echoes(t)
+		if s := r.client.Stats(); s.KeepAliveKills != 0 || s.Redials != 0 {
+			t.Errorf("an idle hour: %+v", s)
+		}
+		done := make(chan error, 1)
+		go func() {
+			_, err := r.c.Call(context.Background(), []byte("block"), make([]byte, 8))
+			done <- err
+		}()
+		synctest.Wait()
+		c.mute.Store(true)
+		start := time.Now()
+		err := <-done
+		if took := time.Since(start); !errors.Is(err, rdma.ErrPeer) || took < 2*time.Second || took > 4*time.Second {
+			t.Errorf("call to a silent peer: %v after %s", err, took)
+		}
+		close(blocked)
+		c.mute.Store(false)
+		<-time.After(5 * time.Second)
+		r.echoes(t)
+		client, server := r.client.Stats(), r.server.Stats()
+		if client.KeepAliveKills+server.KeepAliveKills == 0 || client.Redials == 0 {
+			t.Errorf("client %+v, server %+v", client, server)
+		}
+		if client.Connections != 1 || server.Connections != 1 {
+			t.Errorf("%d and %d lanes are up", client.Connections, server.Connections)
+		}
+	})
+}
+
+// TestSlots: no more calls than slots are under way; the others wait in turn, are
+// counted, and give up with their contexts.
+func TestSlots(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var running, most atomic.Int64
+		var mu sync.Mutex
+		var order []byte
+		release := make(chan struct{})
+		r := newRig(t, rdma.Options{Lanes: 2, Slots: 3}, func(_ context.Context, _ rdma.Peer, req, rep []byte) int {
+			if n := running.Add(1); n > most.Load() {
+				most.Store(n)
+			}
+			mu.Lock()
+			order = append(order, req[0])
+			mu.Unlock()
+			<-release
+			running.Add(-1)
+			return copy(rep, req)
+		}, newCables())
+		<-time.After(time.Second) // both lanes are up
+		results := make(chan error, 20)
+		for i := range 10 {
+			go func() {
+				_, err := r.c.Call(context.Background(), []byte{byte(i)}, make([]byte, 1))
+				results <- err
+			}()
+			synctest.Wait() // so that they come in this order
+		}
+		if s := r.client.Stats(); s.CallsInFlight != 6 || s.CreditsWaiting != 4 || s.CreditWaits != 4 {
+			t.Errorf("%d under way, %d wait, %d had to", s.CallsInFlight, s.CreditsWaiting, s.CreditWaits)
+		}
+		short, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		start := time.Now()
+		_, err := r.c.Call(short, []byte{99}, make([]byte, 1))
+		if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != time.Second {
+			t.Errorf("a call that waits for a slot: %v after %s", err, time.Since(start))
+		}
+		for range 10 {
+			release <- struct{}{}
+			synctest.Wait()
+		}
+		for range 10 {
+			if err := <-results; err != nil {
+				t.Error(err)
+			}
+		}
+		if most.Load() != 6 || !slices.Equal(order[6:], []byte{6, 7, 8, 9}) || slices.Contains(order, 99) {
+			t.Errorf("%d at once, in the order %v", most.Load(), order)
+		}
+		if s := r.client.Stats(); s.CreditsWaiting != 0 || s.CallsInFlight != 0 {
+			t.Errorf("in the end %d wait and %d are under way", s.CreditsWaiting, s.CallsInFlight)
+		}
+	})
+}
+
+// TestNoLane: without a lane calls fail at once, those that wait too; when the other
+// end is back it is dialed again, with growing intervals.
+func TestNoLane(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCables()
+		r := newRig(t, rdma.Options{Lanes: 1, Slots: 1}, func(ctx context.Context, p rdma.Peer, req, rep []byte) int {
+			if req[0] == 'b' {
+				<-ctx.Done()
+			}
+			return echo(ctx, p, req, rep)
+		}, c)
+		errs := make(chan error, 3)
+		for range 3 { // one is under way, two wait
+			go func() {
+				_, err := r.c.Call(context.Background(), []byte("b"), make([]byte, 8))
+				errs <- err
+			}()
+		}
+		<-time.After(10 * time.Second)
+		c.down.Store(true)
+		start := time.Now()
+		for _, s := range servedBy(r.server) {
+			s.w.Break(errors.New("pulled"))
+		}
+		for range 3 {
+			if err := <-errs; !errors.Is(err, rdma.ErrPeer) {
+				t.Errorf("call: %v", err)
+			}
+		}
+		if _, err := r.c.Call(t.Context(), []byte("x"), make([]byte, 8)); !errors.Is(err, rdma.ErrPeer) {
+			t.Errorf("call without a lane: %v", err)
+		}
+		if took := time.Since(start); took != 0 {
+			t.Errorf("that took %s", took)
+		}
+		<-time.After(time.Minute)
+		c.down.Store(false)
+		<-time.After(2 * time.Second) // the longest interval
+		r.echoes(t)
+	})
+}
+
+func servedBy(t *Transport) []*served {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var list []*served
+	for s := range t.servers {
+		list = append(list, s.list()...)
+	}
+	return list
+}
+
+// TestUpgrade: where the preferred wire does not work a lane is made over the next;
+// when it works again the lane moves, without a call noticing.
+func TestUpgrade(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fast, slow := newCables(), newCables()
+		fast.down.Store(true)
+		release := make(chan struct{})
+		r := newRig(t, rdma.Options{Lanes: 2}, func(ctx context.Context, p rdma.Peer, req, rep []byte) int {
+			if req[0] == 'b' {
+				<-release
+			}
+			return echo(ctx, p, req, rep)
+		}, fast, slow)
+		lanes := func() string {
+			w := r.client.Wires()
+			return fmt.Sprint(w[0].Stats().Connections, w[1].Stats().Connections)
+		}
+		<-time.After(time.Minute)
+		r.echoes(t)
+		if got := lanes(); got != "0 2" {
+			t.Errorf("lanes over each wire: %s, want 0 2", got)
+		}
+		done := make(chan error, 1)
+		go func() {
+			_, err := r.c.Call(context.Background(), []byte("b"), make([]byte, 8))
+			done <- err
+		}()
+		synctest.Wait()
+		fast.down.Store(false)
+		<-time.After(upgradeEvery + 3*time.Second)
+		if got := lanes(); got != "2 1" {
+			t.Errorf("lanes over each wire: %s, want 2 1: the old one with its call", got)
+		}
+		close(release)
+		if err := <-done; err != nil {
+			t.Errorf("call on the old lane: %v", err)
+		}
+		synctest.Wait()
+		if got := lanes(); got != "2 0" {
+			t.Errorf("lanes over each wire: %s, want 2 0", got)
+		}
+		r.echoes(t)
+		calls := r.client.Wires()[0].Stats().Calls
+		if r.echoes(t); r.client.Wires()[0].Stats().Calls != calls+1 {
+			t.Error("a call went over the other wire")
+		}
+	})
+}
+
+// TestStaging: transfers beyond the staging memory wait in the order in which they
+// came, whatever their sizes, and end with their contexts.
+func TestStaging(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		mems := make(chan rdma.Region, 1)
+		release := make(chan struct{})
+		var mu sync.Mutex
+		var order []string
+		errs := make(chan error, 8)
+		r := newRig(t, rdma.Options{Lanes: 1, Staging: 2 * rdma.MaxBulk}, func(ctx context.Context, p rdma.Peer, req, _ []byte) int {
+			mem := <-mems
+			mems <- mem
+			size := map[byte]int{'h': rdma.MaxBulk, 's': 4096}[req[0]]
+			if req[0] == 's' {
+				var cancel context.CancelFunc
+				ctx, cancel = context.WithTimeout(ctx, time.Hour)
+				defer cancel()
+			}
+			err := p.Pull(ctx, mem.Remote(0, size), func([]byte) error {
+				mu.Lock()
+				order = append(order, string(req))
+				mu.Unlock()
+				<-release
+				return nil
+			})
+			if err != nil {
+				errs <- err
+			}
+			return 0
+		}, newCables())
+		mem, err := r.client.Register(rdma.MaxBulk)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer mem.Close()
+		mems <- mem
+		var all sync.WaitGroup
+		call := func(name string, limit time.Duration) {
+			all.Go(func() {
+				ctx, cancel := context.WithTimeout(context.Background(), limit)
+				defer cancel()
+				_, _ = r.c.Call(ctx, []byte(name), make([]byte, 8))
+			})
+			<-time.After(100 * time.Millisecond)
+		}
+		call("huge 1", time.Hour)
+		call("huge 2", time.Hour)
+		call("huge 3", time.Second) // waits, and gives up
+		call("huge 4", time.Hour)   // waits
+		call("small 5", time.Hour)  // waits behind it
+		s := r.server.Stats()
+		if s.StagingInUse != 2*rdma.MaxBulk || s.StagingWaiting != 3 {
+			t.Errorf("%d bytes in use, %d wait", s.StagingInUse, s.StagingWaiting)
+		}
+		if err := <-errs; !errors.Is(err, rdma.ErrNoMemory) || !(errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)) {
+			t.Errorf("the one that gave up: %v", err)
+		}
+		for range 4 {
+			release <- struct{}{}
+			<-time.After(100 * time.Millisecond)
+		}
+		all.Wait()
+		if want := []string{"huge 1", "huge 2", "huge 4", "small 5"}; !slices.Equal(order, want) {
+			t.Errorf("order %q, want %q", order, want)
+		}
+		if s := r.server.Stats(); s.StagingInUse != 0 || s.StagingWaiting != 0 {
+			t.Errorf("in the end %d bytes in use, %d wait", s.StagingInUse, s.StagingWaiting)
+		}
+	})
+}
