@@ -131,6 +131,9 @@ func (o *object) removeVersion(id string, cond *Condition) (DeleteResult, error)
 	if err := cond.check(v); err != nil {
 		return DeleteResult{}, err
 	}
+	if cond.Noncurrent && v != nil && v == o.cur {
+		return DeleteResult{}, ErrPrecondition
+	}
 	res := DeleteResult{VersionID: id}
 	if v == nil {
 		return res, nil

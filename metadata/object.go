@@ -121,6 +121,9 @@ func find(r Reader, s *scratch, b *Bucket, cur *Version, key, id string) (v *Ver
 
 // check evaluates a condition against cur, nil or a marker if there is no object.
 func (c *Condition) check(cur *Version) error {
+	if c.ID != (VersionID{}) && (cur == nil || cur.ID != c.ID) {
+		return ErrPrecondition
+	}
 	if len(c.IfMatch) == 0 && len(c.IfNoneMatch) == 0 {
 		return nil
 	}

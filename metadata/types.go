@@ -144,6 +144,10 @@ type Condition struct {
 	IfMatch []string
 	// IfNoneMatch: no current version has one of these ETags ("*": there is none).
 	IfNoneMatch []string
+	// ID: the version is this one; zero is any.
+	ID VersionID
+	// Noncurrent: the version that is to be removed is not the current one.
+	Noncurrent bool
 	// BypassGovernance: a version under governance retention may be removed.
 	BypassGovernance bool
 }

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/weftstore/weft/lifecycle"
 	"github.com/weftstore/weft/metadata"
 	"github.com/weftstore/weft/s3api/policy"
 )
@@ -29,6 +30,8 @@ type bucketState struct {
 	cors       []corsRule
 	read       time.Time
 	encryption bucketEncryption
+	// lifecycle is for the headers that tell of it; the worker reads its own.
+	lifecycle lifecycle.Config
 }
 
 // bucketStates caches them. What this handler changes is seen at once, what others
@@ -98,6 +101,9 @@ func newBucketState(rec *metadata.Bucket) *bucketState {
 		if b.lock, err = decodeLockRule(text); err != nil {
 			b.broken = true
 		}
+	}
+	if text := rec.Configs[configLifecycle]; text != "" {
+		b.lifecycle, _ = lifecycle.Parse(text)
 	}
 	if text := rec.Configs[configCORS]; text != "" {
 		b.cors, _ = decodeCORS([]byte(text)) // without it browsers are let see nothing

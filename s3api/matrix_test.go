@@ -33,6 +33,7 @@ const (
 	deleteDoc       = "<Delete><Object><Key>k</Key></Object></Delete>"
 	ownershipDoc    = "<OwnershipControls><Rule><ObjectOwnership>BucketOwnerEnforced</ObjectOwnership></Rule></OwnershipControls>"
 	corsDoc         = "<CORSConfiguration><CORSRule><AllowedMethod>GET</AllowedMethod><AllowedOrigin>https://x</AllowedOrigin></CORSRule></CORSConfiguration>"
+	lifecycleDoc    = "<LifecycleConfiguration><Rule><Status>Enabled</Status><Filter/><Expiration><Days>1</Days></Expiration></Rule></LifecycleConfiguration>"
 	lockDoc         = "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled></ObjectLockConfiguration>"
 	retentionDoc    = "<Retention><Mode>GOVERNANCE</Mode><RetainUntilDate>2100-01-01T00:00:00Z</RetainUntilDate></Retention>"
 	policyDoc       = `{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":"*","Action":"s3:PutBucketLogging","Resource":"arn:aws:s3:::bucket"}]}`
@@ -67,6 +68,9 @@ var matrix = map[string][]matrixRow{
 	"PutBucketPolicy":                  {{target: "/bucket?policy", body: policyDoc, actions: []string{"s3:PutBucketPolicy"}}},
 	"DeleteBucketPolicy":               {{target: "/bucket?policy", actions: []string{"s3:DeleteBucketPolicy"}}},
 	"GetBucketPolicyStatus":            {{target: "/bucket?policyStatus", actions: []string{"s3:GetBucketPolicyStatus"}}},
+	"GetBucketLifecycleConfiguration":  {{target: "/bucket?lifecycle", actions: []string{"s3:GetLifecycleConfiguration"}}},
+	"PutBucketLifecycleConfiguration":  {{target: "/bucket?lifecycle", body: lifecycleDoc, actions: []string{"s3:PutLifecycleConfiguration"}}},
+	"DeleteBucketLifecycle":            {{target: "/bucket?lifecycle", actions: []string{"s3:PutLifecycleConfiguration"}}},
 	"GetBucketCors":                    {{target: "/bucket?cors", actions: []string{"s3:GetBucketCORS"}}},
 	"PutBucketCors":                    {{target: "/bucket?cors", body: corsDoc, actions: []string{"s3:PutBucketCORS"}}},
 	"DeleteBucketCors":                 {{target: "/bucket?cors", actions: []string{"s3:PutBucketCORS"}}},

@@ -78,6 +78,7 @@ func (c *call) copyObject() error {
 		c.set("X-Amz-Version-Id", res.VersionID)
 	}
 	c.setEncryption(crypt)
+	c.setExpiration(res.Size, req.Tags, c.h.cfg.Now())
 	return c.sendCopied("CopyObjectResult", res, true)
 }
 

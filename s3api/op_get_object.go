@@ -90,6 +90,9 @@ func (c *call) describe(obj Object) (selection, error) {
 	if err := c.setLock(v); err != nil {
 		return selection{}, err
 	}
+	if _, byID := c.query.lookup("versionId"); !byID {
+		c.setExpiration(v.Size, v.Tags, v.Modified)
+	}
 	p := readConditions(c.r.Header, "")
 	if err := p.check(v); err != nil {
 		return selection{}, err

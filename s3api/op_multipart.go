@@ -32,6 +32,7 @@ func (c *call) createMultipartUpload() error {
 	if err := c.h.cfg.Uploads.CreateUpload(c.ctx, c.bucket, u); err != nil {
 		return err
 	}
+	c.setAbort(u)
 	if u.Algorithm != checksum.None {
 		c.set("X-Amz-Checksum-Algorithm", u.Algorithm.String())
 		c.set("X-Amz-Checksum-Type", u.Type.String())
@@ -107,6 +108,7 @@ func (c *call) listParts() error {
 	if len(parts) > 0 {
 		next = int(parts[len(parts)-1].Number)
 	}
+	c.setAbort(u)
 	d := newDoc("ListPartsResult", 1024+256*len(parts))
 	d.str("Bucket", c.bucket)
 	d.str("Key", c.key)

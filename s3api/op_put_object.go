@@ -56,6 +56,7 @@ func (c *call) putObject() error {
 	if res.VersionID != "" {
 		c.set("X-Amz-Version-Id", res.VersionID)
 	}
+	c.setExpiration(res.Size, tags, c.h.cfg.Now())
 	if t := res.Sums.Digest.Type; t != checksum.Unspecified {
 		c.set("X-Amz-Checksum-Type", t.String())
 	}

@@ -10,7 +10,7 @@ func table() []Route {
 	rows := make([]Route, 0, 128)
 	rows = append(rows, objectRoutes()...)
 	rows = append(rows, lockRoutes()...)
-	rows = append(rows, corsRoutes()...)
+	rows = append(rows, dataRoutes()...)
 	rows = append(rows, settingRoutes()...)
 	rows = append(rows, accessRoutes()...)
 	rows = append(rows, bucketRoutes()...)
@@ -83,13 +83,16 @@ func accessRoutes() []Route {
 	}
 }
 
-// corsRoutes are about scripts in browsers.
-func corsRoutes() []Route {
+// dataRoutes are about what becomes of objects by itself, and about scripts in browsers.
+func dataRoutes() []Route {
 	const b, o = BucketLevel, ObjectLevel
 	return []Route{
 		{"GetBucketCors", http.MethodGet, b, "cors", "", 200, (*call).getBucketCors},
 		{"PutBucketCors", http.MethodPut, b, "cors", "", 200, (*call).putBucketCors},
 		{"DeleteBucketCors", http.MethodDelete, b, "cors", "", 204, (*call).deleteBucketCors},
+		{"GetBucketLifecycleConfiguration", http.MethodGet, b, "lifecycle", "", 200, (*call).getBucketLifecycle},
+		{"PutBucketLifecycleConfiguration", http.MethodPut, b, "lifecycle", "", 200, (*call).putBucketLifecycle},
+		{"DeleteBucketLifecycle", http.MethodDelete, b, "lifecycle", "", 204, (*call).deleteBucketLifecycle},
 		{"OptionsBucket", http.MethodOptions, b, "", "", 200, (*call).preflight},
 		{"OptionsObject", http.MethodOptions, o, "", "", 200, (*call).preflight},
 	}
@@ -146,7 +149,6 @@ func missingRoutes() []Route {
 		{BucketLevel, "analytics", "GetBucketAnalyticsConfiguration", "PutBucketAnalyticsConfiguration", "DeleteBucketAnalyticsConfiguration"},
 		{BucketLevel, "intelligent-tiering", "GetBucketIntelligentTieringConfiguration", "PutBucketIntelligentTieringConfiguration", "DeleteBucketIntelligentTieringConfiguration"},
 		{BucketLevel, "inventory", "GetBucketInventoryConfiguration", "PutBucketInventoryConfiguration", "DeleteBucketInventoryConfiguration"},
-		{BucketLevel, "lifecycle", "GetBucketLifecycleConfiguration", "PutBucketLifecycleConfiguration", "DeleteBucketLifecycle"},
 		{BucketLevel, "logging", "GetBucketLogging", "PutBucketLogging", ""},
 		{BucketLevel, "metadataConfiguration", "GetBucketMetadataConfiguration", "", "DeleteBucketMetadataConfiguration"},
 		{BucketLevel, "metadataAnnotationTable", "", "UpdateBucketMetadataAnnotationTableConfiguration", ""},

@@ -14,29 +14,31 @@ const cgoDir = "rdma/internal/verbs"
 // know nothing of one another. A directory that is not listed may import nothing of the module but internal.
 // "=metadata" allows that one package and none below it: s3api speaks in metadata's types but knows no engine.
 var floors = map[string][]string{
-	"cmd":      {"iamapi", "s3api", "identity", "store", "node", "erasure", "metadata", "rdma", "kms", "bench"},
-	"iamapi":   {"identity", "s3api"},
-	"identity": {"s3api", "=metadata"},
-	"s3api":    {"store", "=metadata", "kms"},
-	"store":    {"node", "erasure", "metadata", "rdma"},
-	"node":     {"erasure", "metadata", "rdma"},
-	"bench":    {},
-	"erasure":  {},
-	"metadata": {},
-	"rdma":     {},
-	"kms":      {},
-	"internal": {},
-	"scripts":  {"bench"},
+	"cmd":       {"iamapi", "s3api", "identity", "lifecycle", "store", "node", "erasure", "metadata", "rdma", "kms", "bench"},
+	"iamapi":    {"identity", "s3api"},
+	"identity":  {"s3api", "=metadata"},
+	"s3api":     {"store", "lifecycle", "=metadata", "kms"},
+	"store":     {"node", "erasure", "metadata", "rdma"},
+	"node":      {"erasure", "metadata", "rdma"},
+	"bench":     {},
+	"erasure":   {},
+	"metadata":  {},
+	"rdma":      {},
+	"kms":       {},
+	"internal":  {},
+	"scripts":   {"bench"},
+	"lifecycle": {"=metadata"},
 }
 
 // testFloors adds what only the tests of a directory may import: a test may put together the floors below it,
 // even those that its package must not know.
 var testFloors = map[string][]string{
-	"s3api":    {"node", "erasure", "metadata", "rdma"},
-	"iamapi":   {"metadata"},
-	"identity": {"metadata"},
-	"internal": {"s3api", "store", "node", "erasure", "metadata", "rdma"},
-	"bench":    {"s3api", "store", "node", "erasure", "metadata", "rdma"},
+	"s3api":     {"node", "erasure", "metadata", "rdma"},
+	"iamapi":    {"metadata"},
+	"identity":  {"metadata"},
+	"internal":  {"s3api", "store", "node", "erasure", "metadata", "rdma"},
+	"bench":     {"s3api", "store", "node", "erasure", "metadata", "rdma"},
+	"lifecycle": {"metadata"},
 }
 
 // imports reports imports that point up or sideways, and cgo outside its directory.

@@ -47,6 +47,9 @@ type Config struct {
 	// others; 0 is for ever.
 	LostAfter settings.Duration `toml:"lost-after"`
 
+	// LifecycleDay is how long a day of lifecycle rules is in tests; 0 is a real one.
+	LifecycleDay settings.Duration `toml:"lifecycle-day"`
+
 	// AccessKey and SecretKey are the root credentials; both "" means those in
 	// the state directory, generated at first start. Never in the file.
 	AccessKey string `toml:"-"`
@@ -83,6 +86,9 @@ func (c *Config) Validate() error {
 	}
 	if c.Memory < MinMemory {
 		bad("--memory %s: at least %s is needed", c.Memory, settings.Bytes(MinMemory))
+	}
+	if c.LifecycleDay < 0 {
+		bad("--lifecycle-day %v: want a positive time, or 0 for a real day", time.Duration(c.LifecycleDay))
 	}
 	if c.State == "" {
 		bad("--state: name a directory for metadata and credentials")

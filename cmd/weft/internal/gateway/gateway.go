@@ -190,28 +190,6 @@ func (g *Gateway) openStore(context.Context) (err error) {
 	return nil
 }
 
-// maintain does the background work: always when the gateway is alone, else while it
-// leads.
-func (g *Gateway) maintain(o store.MaintenanceOptions) {
-	m := g.parts.Member
-	if m == nil {
-		g.store.StartMaintenance(o)
-		return
-	}
-	m.Answer(g.store.Report)
-	ctx, stop := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		m.Lead(ctx, func(ctx context.Context) { g.store.Maintain(ctx, o) })
-	}()
-	g.onClose(func() error {
-		stop()
-		<-done
-		return nil
-	})
-}
-
 func (g *Gateway) events() store.Events {
 	return store.Events{
 		TargetError: func(target, op string, err error) {
