@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/weftstore/weft/internal/freeport"
+	"github.com/weftstore/weft/scripts/cluster/badfs"
 )
 
 const etcdMembers = 3
@@ -26,11 +27,13 @@ type cluster struct {
 	dir            string
 	access, secret string
 	etcd           []*process
+	etcdClients    []string // addresses
 	nodes          []*process
 	gateways       []*process
 	all            []*process
-	addresses      []string // of the gateways
-	proxies        []*proxy // between a gateway and etcd
+	addresses      []string  // of the gateways
+	proxies        []*proxy  // between a gateway and etcd
+	bad            *badfs.FS // with --figures
 }
 
 // newCluster makes directories and files and starts nothing.
@@ -42,6 +45,12 @@ func newCluster(o options, dir string) (*cluster, error) {
 	members, err := c.addEtcd()
 	if err != nil {
 		return nil, err
+	}
+	c.etcdClients = members
+	if o.figures {
+		if err := c.addBad(); err != nil {
+			return nil, err
+		}
 	}
 	if err := c.addNodes(members); err != nil {
 		return nil, err
@@ -75,11 +84,29 @@ func (c *cluster) addEtcd() (clients []string, err error) {
 
 func (c *cluster) file() string { return filepath.Join(c.dir, "cluster.toml") }
 
-func (c *cluster) addNodes(etcd []string) error {
-	targets := filepath.Join(c.dir, "targets")
+// targetDir is the directory of a target.
+func (c *cluster) targetDir(node, i int) string {
+	name := fmt.Sprintf("n%d-%d", node, i)
 	if c.o.targets != "" {
-		targets = c.o.targets
+		return filepath.Join(c.o.targets, name)
 	}
+	return filepath.Join(c.dir, "targets", name)
+}
+
+// addBad puts a file system that can fail beneath the first target of the first node.
+func (c *cluster) addBad() error {
+	from, at := filepath.Join(c.dir, "beneath"), c.targetDir(0, 0)
+	for _, dir := range []string{from, at} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return err
+		}
+	}
+	var err error
+	c.bad, err = badfs.Mount(from, at)
+	return err
+}
+
+func (c *cluster) addNodes(etcd []string) error {
 	args := []string{"cluster", "init", c.file(), "--layout", "ec:2+2"}
 	var addrs []string
 	for i := range c.o.nodes {
@@ -89,7 +116,7 @@ func (c *cluster) addNodes(etcd []string) error {
 		}
 		var dirs []string
 		for j := range c.o.each {
-			dirs = append(dirs, filepath.Join(targets, fmt.Sprintf("n%d-%d", i, j)))
+			dirs = append(dirs, c.targetDir(i, j))
 		}
 		addrs = append(addrs, addr)
 		args = append(args, "--node", fmt.Sprintf("n%d=%s=%s", i, addr, strings.Join(dirs, ",")))
@@ -131,7 +158,7 @@ func (c *cluster) addGateways(etcd []string) error {
 		c.addresses = append(c.addresses, addr)
 		c.gateways = append(c.gateways, c.add(fmt.Sprint("gw", i), answersOK("http://"+addr+"/healthz/ready"), env,
 			c.o.weft, "gateway", "--cluster", c.file(), "--name", fmt.Sprint("gw", i), "--state", c.state(i), "--address", addr,
-			"--memory", "128MiB", "--metadata", "etcd://"+strings.Join(p.addresses(), ",")+"/test?timeout=2s", "--lease", c.o.lease.String()))
+			"--memory", "128MiB", "--metadata", "etcd://"+strings.Join(p.addresses(), ",")+"/test?timeout=2s", "--lease", c.o.lease.String(), "--lost-after", c.o.lostAfter().String()))
 	}
 	return nil
 }
@@ -176,6 +203,11 @@ func (c *cluster) killAll() {
 	for _, p := range c.proxies {
 		p.close()
 	}
+	if c.bad != nil {
+		if err := c.bad.Close(); err != nil {
+			log.Print(err)
+		}
+	}
 }
 
 // admin runs an admin command at a gateway.
@@ -186,7 +218,8 @@ func (c *cluster) admin(ctx context.Context, gateway int, result any, args ...st
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
-		return fmt.Errorf("weft %s: %w: %s%s", strings.Join(args, " "), err, out, stderr.Bytes())
+		_ = json.Unmarshal(out, result) // a check that finds something says what, and fails
+		return fmt.Errorf("weft %s: %w: %s%s", strings.Join(args, " "), err, out[:min(len(out), 2000)], stderr.Bytes())
 	}
 	return json.Unmarshal(out, result)
 }

@@ -13,6 +13,11 @@
 // A request without an answer, or with a 5xx, may have happened or may happen at any later time. Each round has
 // keys of its own, so that such requests do not add up.
 //
+// With --figures the faults are those that an operator must live with, and what each costs is measured: a target that
+// answers EIO or ENOSPC or takes 10 s a request (package badfs), a node or the leader of etcd killed, every process
+// restarted in turn, every file of a target corrupt, M targets lost. Beside what was said, nothing that was asked for may
+// fail (etcd's leader excepted), reads stay within bounds, and redundancy is full again without help.
+//
 // With --plant a proxy that answers some reads from what it saw earlier is put before one gateway: the run must
 // find a violation, and fails if it does not.
 package main
@@ -43,7 +48,16 @@ type options struct {
 	seed     uint64
 	plant    bool
 	takeover bool
+	figures  bool
 	only     string
+}
+
+// lostAfter is when targets that are away count as lost.
+func (o options) lostAfter() time.Duration {
+	if o.figures {
+		return lostAfter
+	}
+	return time.Hour
 }
 
 func main() {
@@ -60,6 +74,7 @@ func main() {
 	flag.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "of the load and of the order of the faults")
 	flag.StringVar(&o.only, "only", "", "only faults whose name begins so, such as \"freeze n\"")
 	flag.BoolVar(&o.takeover, "takeover", false, "nodes take over the targets of others")
+	flag.BoolVar(&o.figures, "figures", false, "measure what faults cost, each once for --length; needs root and /dev/fuse")
 	flag.BoolVar(&o.plant, "plant", false, "plant stale reads, and demand that they are found")
 	flag.Parse()
 	log.SetFlags(log.Ltime)
@@ -96,7 +111,11 @@ func run(ctx context.Context, o options) (err error) {
 	if err := c.start(ctx); err != nil {
 		return err
 	}
-	err = rounds(ctx, o, c)
+	if o.figures {
+		err = runFigures(ctx, o, c)
+	} else {
+		err = rounds(ctx, o, c)
+	}
 	if o.plant {
 		if err == nil {
 			return fmt.Errorf("stale reads were planted and not found")
