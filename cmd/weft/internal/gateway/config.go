@@ -18,6 +18,7 @@ type Config struct {
 	Region  string         `toml:"region"`
 	TLSCert string         `toml:"tls-cert"`
 	TLSKey  string         `toml:"tls-key"`
+	HTTP2   bool           `toml:"http2"`
 
 	// Keyring is the file that seals the secrets of access keys; "" is the one in the
 	// state directory, generated at first start.

@@ -75,6 +75,7 @@ type Gateway struct {
 	nodes    *nodes
 	pools    []*rdma.Pool
 	store    *store.Store
+	cert     *certificate // nil without TLS
 	listener net.Listener
 	admin    net.Listener
 	metrics  net.Listener   // nil without metrics
@@ -207,6 +208,11 @@ func (g *Gateway) events() store.Events {
 
 func (g *Gateway) listen(ctx context.Context) error {
 	var err error
+	if g.cfg.TLSCert != "" {
+		if g.cert, err = loadCertificate(g.cfg.TLSCert, g.cfg.TLSKey, g.log); err != nil {
+			return err
+		}
+	}
 	if g.listener, err = new(net.ListenConfig).Listen(ctx, "tcp", g.cfg.Address); err != nil {
 		return fmt.Errorf("serve S3: %w", err)
 	}
@@ -254,13 +260,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	if g.metrics != nil && g.parts.Metrics != nil {
 		go func() { failed <- g.parts.Metrics.ServeOn(ctx, g.metrics, g.log) }()
 	}
-	go func() {
-		if g.cfg.TLSCert != "" {
-			failed <- s3.ServeTLS(g.listener, g.cfg.TLSCert, g.cfg.TLSKey)
-			return
-		}
-		failed <- s3.Serve(g.listener)
-	}()
+	go func() { failed <- g.serveS3(ctx, s3) }()
 	go func() { failed <- adminSrv.Serve(g.admin) }()
 	select {
 	case <-ctx.Done():

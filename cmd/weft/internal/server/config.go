@@ -55,6 +55,7 @@ func (c *Config) Load(path string, keep func(name string) bool) error {
 		{"region", func() { file.Region = c.Region }},
 		{"tls-cert", func() { file.TLSCert = c.TLSCert }},
 		{"tls-key", func() { file.TLSKey = c.TLSKey }},
+		{"http2", func() { file.HTTP2 = c.HTTP2 }},
 		{"keyring", func() { file.Keyring = c.Keyring }},
 		{"kms-key", func() { file.KMSKeys = c.KMSKeys }},
 		{"kms-vault", func() { file.Vault = c.Vault }},
