@@ -188,10 +188,7 @@ func TestSingleBits(t *testing.T) {
 		if scrub.Corrupt+repair.Repaired > 0 {
 			noticed++
 		}
-		if scrub.Corrupt > 0 && repair.Repaired == 0 {
-			t.Fatalf("scrub %+v, then repair %+v", scrub, repair)
-		}
-		r.mustBeClean()
+		r.mustBeClean() // what scrub found is repaired, by this repair or by the one in the background
 		r.mustGet(all...)
 	}
 	t.Logf("%d of %d flips were noticed", noticed, rounds)
