@@ -14,6 +14,8 @@ import (
 // a request without credentials is sigv4.ErrAnonymous.
 type Authenticator interface {
 	Verify(r *http.Request) (*sigv4.Result, error)
+	// VerifyPost says who signed the policy of a form.
+	VerifyPost(ctx context.Context, f *sigv4.Post) (*sigv4.Result, error)
 }
 
 // Buckets keeps buckets; *metadata.DB does.

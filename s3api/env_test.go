@@ -1,6 +1,7 @@
 package s3api
 
 import (
+	"context"
 	"encoding/xml"
 	"io"
 	"net/http"
@@ -28,6 +29,13 @@ func (fakeAuth) Verify(r *http.Request) (*sigv4.Result, error) {
 	}
 	res.Identity.AccessKey = "root"
 	return res, nil
+}
+
+func (fakeAuth) VerifyPost(_ context.Context, f *sigv4.Post) (*sigv4.Result, error) {
+	if f.AccessKey == "" {
+		return nil, sigv4.ErrAnonymous
+	}
+	return &sigv4.Result{Identity: sigv4.Identity{AccessKey: f.AccessKey}}, nil
 }
 
 // env is a handler over the real metadata and a fake store.

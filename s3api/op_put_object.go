@@ -1,6 +1,7 @@
 package s3api
 
 import (
+	"io"
 	"net/http"
 
 	"github.com/weftstore/weft/internal/checksum"
@@ -20,36 +21,45 @@ func (c *call) putObject() error {
 	if err != nil {
 		return err
 	}
-	cond, err := writeCondition(c.r.Header)
-	if err != nil {
-		return err
-	}
-	headers, meta, err := objectHeaders(c.r.Header)
-	if err != nil {
-		return err
-	}
 	tags, err := headerTags(c.r.Header)
 	if err != nil {
 		return err
 	}
+	if _, err := c.storeObject(c.body, c.body.Length(), p, tags); err != nil {
+		return err
+	}
+	return c.done(http.StatusOK)
+}
+
+// storeObject puts an object as the headers describe it, and the headers that say what was
+// stored.
+func (c *call) storeObject(body io.Reader, size int64, p *promise, tags map[string]string) (*store.PutResult, error) {
+	cond, err := writeCondition(c.r.Header)
+	if err != nil {
+		return nil, err
+	}
+	headers, meta, err := objectHeaders(c.r.Header)
+	if err != nil {
+		return nil, err
+	}
 	lock, err := c.newLock()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	crypt, err := c.newEncryption()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	// A bucket that is not there is told before the client sends gigabytes.
 	if _, err := c.h.cfg.Buckets.Bucket(c.ctx, c.bucket); err != nil {
-		return err
+		return nil, err
 	}
 	res, err := c.h.cfg.Objects.Put(c.ctx, &store.PutRequest{
-		Bucket: c.bucket, Key: c.key, Size: c.body.Length(), Body: c.body, Algorithm: p.algorithm, Check: c.checker(p),
+		Bucket: c.bucket, Key: c.key, Size: size, Body: body, Algorithm: p.algorithm, Check: c.checker(p),
 		Headers: headers, UserMeta: meta, Tags: tags, Lock: lock, Cond: cond, Seal: crypt.seal(p.md5 != nil), Attrs: crypt.attrs(),
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	c.setStored(res)
 	c.setEncryption(crypt)
@@ -60,7 +70,7 @@ func (c *call) putObject() error {
 	if t := res.Sums.Digest.Type; t != checksum.Unspecified {
 		c.set("X-Amz-Checksum-Type", t.String())
 	}
-	return c.done(http.StatusOK)
+	return res, nil
 }
 
 // openUpload opens the body of an object or a part and reads what is promised of

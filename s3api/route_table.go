@@ -55,6 +55,7 @@ func bucketRoutes() []Route {
 		{"PutBucketVersioning", http.MethodPut, b, "versioning", "", 200, (*call).putBucketVersioning},
 		{"PutBucketTagging", http.MethodPut, b, "tagging", "", 204, (*call).putBucketTagging},
 		{"CreateBucket", http.MethodPut, b, "", "", 200, (*call).createBucket},
+		{"PostObject", http.MethodPost, b, "", "", 204, (*call).postObject},
 		{"DeleteObjects", http.MethodPost, b, "delete", "", 200, (*call).deleteObjects},
 		{"DeleteBucketTagging", http.MethodDelete, b, "tagging", "", 204, (*call).deleteBucketTagging},
 		{"DeleteBucket", http.MethodDelete, b, "", "", 204, (*call).deleteBucket},
@@ -171,7 +172,6 @@ func missingRoutes() []Route {
 	}
 	add(BucketLevel, http.MethodPost, "metadataConfiguration", "CreateBucketMetadataConfiguration")
 	add(BucketLevel, http.MethodPost, "metadataTable", "CreateBucketMetadataTableConfiguration")
-	add(BucketLevel, http.MethodPost, "", "PostObject")
 	add(ObjectLevel, http.MethodPost, "restore", "RestoreObject")
 	add(ObjectLevel, http.MethodPost, "select", "SelectObjectContent")
 	return rows
