@@ -81,6 +81,12 @@ func (db *DB) delete(t Txn, s *scratch, b *Bucket, item DeleteItem) (DeleteResul
 	if err := item.Cond.check(o.cur); err != nil {
 		return DeleteResult{}, err
 	}
+	if o.cur == nil && item.Cond.ofDelete() && b.Versioning != Unversioned {
+		// Without a current version there is nothing, or a marker.
+		if marker, err := readNewestOld(t, s, b.ID, item.Key); err != nil || marker != nil {
+			return DeleteResult{}, errors.Join(ErrPrecondition, err)
+		}
+	}
 	if b.Versioning == Unversioned {
 		return DeleteResult{}, o.replaceNull()
 	}

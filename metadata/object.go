@@ -124,6 +124,9 @@ func (c *Condition) check(cur *Version) error {
 	if c.ID != (VersionID{}) && (cur == nil || cur.ID != c.ID) {
 		return ErrPrecondition
 	}
+	if cur != nil && !c.describes(cur) {
+		return ErrPrecondition
+	}
 	if len(c.IfMatch) == 0 && len(c.IfNoneMatch) == 0 {
 		return nil
 	}
@@ -138,6 +141,18 @@ func (c *Condition) check(cur *Version) error {
 		return ErrPrecondition
 	}
 	return nil
+}
+
+// ofDelete says that the condition is about what a delete finds.
+func (c *Condition) ofDelete() bool { return c.Size != nil || !c.Modified.IsZero() }
+
+// describes compares size and time with a version's.
+func (c *Condition) describes(v *Version) bool {
+	if v.DeleteMarker {
+		return !c.ofDelete()
+	}
+	return (c.Size == nil || *c.Size == v.Size) &&
+		(c.Modified.IsZero() || v.Modified.Truncate(time.Second).Equal(c.Modified.Truncate(time.Second)))
 }
 
 func matches(tags []string, tag string) bool {

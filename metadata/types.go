@@ -144,6 +144,10 @@ type Condition struct {
 	IfMatch []string
 	// IfNoneMatch: no current version has one of these ETags ("*": there is none).
 	IfNoneMatch []string
+	// Size and Modified, of a delete: that of the version, the time to the second. They
+	// hold when there is nothing to delete, and not for a delete marker.
+	Size     *int64
+	Modified time.Time
 	// ID: the version is this one; zero is any.
 	ID VersionID
 	// Noncurrent: the version that is to be removed is not the current one.

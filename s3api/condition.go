@@ -109,6 +109,27 @@ func writeCondition(h http.Header) (metadata.Condition, error) {
 	return c, nil
 }
 
+// deleteCondition is writeCondition with what S3 has for deletes besides.
+func deleteCondition(h http.Header) (metadata.Condition, error) {
+	c, err := writeCondition(h)
+	if err != nil {
+		return c, err
+	}
+	if v := h.Get("X-Amz-If-Match-Last-Modified-Time"); v != "" {
+		if c.Modified, err = http.ParseTime(v); err != nil {
+			return c, badArgument("x-amz-if-match-last-modified-time", v, "Invalid time")
+		}
+	}
+	if v := h.Get("X-Amz-If-Match-Size"); v != "" {
+		n, ok := digits(v)
+		if !ok {
+			return c, badArgument("x-amz-if-match-size", v, "Invalid size")
+		}
+		c.Size = &n
+	}
+	return c, nil
+}
+
 func etagList(list, name string) ([]string, error) {
 	var out []string
 	for one := range strings.SplitSeq(list, ",") {

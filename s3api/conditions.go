@@ -40,6 +40,9 @@ func (x *conditions) Values(key string) []string {
 	if name, ok := headerKeys[key]; ok {
 		return x.c.r.Header[name]
 	}
+	if key == "s3:prefix" && x.c.route.Level == ObjectLevel && x.need.action == "s3:ListBucket" {
+		return []string{x.c.key} // hide asks whether this key might be listed
+	}
 	if name, ok := queryKeys[key]; ok {
 		v, given := x.c.query.lookup(name)
 		return optional(v, given)

@@ -75,7 +75,7 @@ const docsTail = `
 | a read that fails after the header was sent | the connection is aborted |
 | user metadata that is not ASCII | decoded from and returned as RFC 2047 |
 | ` + "`x-amz-*`" + ` parameters of a presigned URL | count as the headers of that name; x-amz-copy-source is 501 there |
-| creating a bucket again | 409 BucketAlreadyOwnedByYou, in every region |
+| creating a bucket again | in us-east-1 200 and nothing is changed, as on AWS, but 409 BucketAlreadyOwnedByYou where object lock is asked for and is not there; in other regions 409 always |
 | more tags than allowed | 400 InvalidTag |
 `
 

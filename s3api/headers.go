@@ -41,7 +41,7 @@ func (c *call) checkHeaders() error {
 
 // refusedPrefixes begin families of headers without an implementation.
 var refusedPrefixes = [...]string{
-	"X-Amz-If-Match-", "X-Amz-Rename-",
+	"X-Amz-Rename-",
 }
 
 func checkHeader(name, value string) error {

@@ -11,7 +11,11 @@ func TestBuckets(t *testing.T) {
 	e.want(404, "NoSuchBucket", "GET", "/bucket", "")
 	e.want(404, "", "HEAD", "/bucket", "")
 	wantHeaders(t, e.want(200, "", "PUT", "/bucket", ""), "Location: /bucket")
-	e.want(409, "BucketAlreadyOwnedByYou", "PUT", "/bucket", "")
+	wantHeaders(t, e.want(200, "", "PUT", "/bucket", ""), "Location: /bucket")
+	e.want(409, "BucketAlreadyOwnedByYou", "PUT", "/bucket", "", "X-Amz-Bucket-Object-Lock-Enabled: true")
+	elsewhere := newEnv(t, func(c *Config) { c.Region = "mars" })
+	elsewhere.ok("PUT", "/bucket", "")
+	elsewhere.want(409, "BucketAlreadyOwnedByYou", "PUT", "/bucket", "")
 	wantHeaders(t, e.want(200, "", "HEAD", "/bucket", ""), "X-Amz-Bucket-Region: us-east-1")
 	if got := elements(e.ok("GET", "/bucket?location", ""), "LocationConstraint"); len(got) != 0 {
 		t.Errorf("location %q", got)

@@ -119,23 +119,35 @@ func (c *call) createBucket() error {
 		b.Configs[configLock], b.Versioning = metadata.LockEnabled, metadata.VersioningEnabled
 	}
 	if _, err := c.h.cfg.Buckets.MakeBucket(c.ctx, b); err != nil {
-		return c.bucketExists(err, b.Owner)
+		if err := c.bucketExists(err, &b); err != nil {
+			return err
+		}
 	}
 	c.h.buckets.forget(c.bucket)
 	c.set("Location", "/"+c.bucket)
 	return c.done(http.StatusOK)
 }
 
-// bucketExists makes an error of who has the bucket.
-func (c *call) bucketExists(err error, account string) error {
+// bucketExists makes an error of who has the bucket; none when it is the owner's own and
+// the region is S3's first, where AWS lets it be created again and changes nothing.
+func (c *call) bucketExists(err error, wanted *metadata.Bucket) error {
 	if !errors.Is(err, metadata.ErrBucketExists) {
 		return err
 	}
-	if b, err := c.h.cfg.Buckets.Bucket(c.ctx, c.bucket); err == nil && b.Owner != account {
+	b, err := c.h.cfg.Buckets.Bucket(c.ctx, c.bucket)
+	switch {
+	case err != nil:
+		return errBucketAlreadyOwnedByYou // it was there a moment ago
+	case b.Owner != wanted.Owner:
 		return errBucketAlreadyExists
+	case c.h.cfg.Region != firstRegion || wanted.Configs[configLock] != "" && b.Configs[configLock] == "":
+		return errBucketAlreadyOwnedByYou
 	}
-	return errBucketAlreadyOwnedByYou
+	return nil
 }
+
+// firstRegion is the one whose buckets have no LocationConstraint.
+const firstRegion = "us-east-1"
 
 func decodeCreateBucket(data []byte) (region string, tags map[string]string, err error) {
 	if len(data) == 0 {

@@ -11,7 +11,7 @@ func (c *call) deleteObject() error {
 	if err := checkVersionID(versionID); err != nil {
 		return err
 	}
-	cond, err := writeCondition(c.r.Header)
+	cond, err := deleteCondition(c.r.Header)
 	if err != nil {
 		return err
 	}

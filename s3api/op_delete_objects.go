@@ -2,7 +2,9 @@ package s3api
 
 import (
 	"context"
+	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/weftstore/weft/metadata"
 )
@@ -149,6 +151,14 @@ func decodeDelete(data []byte) (*deleteRequest, error) {
 	return req, nil
 }
 
+// documentTime reads a time as SDKs write it into documents or headers.
+func documentTime(s string) (time.Time, error) {
+	if t, err := time.Parse(time.RFC3339Nano, s); err == nil {
+		return t, nil
+	}
+	return http.ParseTime(s)
+}
+
 func decodeDeleteItem(e *element) (deleteItem, error) {
 	var item deleteItem
 	key := e.child("Key")
@@ -167,8 +177,18 @@ func decodeDeleteItem(e *element) (deleteItem, error) {
 	if etag := e.value("ETag"); etag != "" {
 		item.Cond.IfMatch = []string{unquote(etag)}
 	}
-	if e.child("LastModifiedTime") != nil || e.child("Size") != nil {
-		item.refused = errNotImplemented
+	if v := e.value("LastModifiedTime"); v != "" {
+		var err error
+		if item.Cond.Modified, err = documentTime(v); err != nil {
+			return item, errMalformedXML
+		}
+	}
+	if v := e.value("Size"); v != "" {
+		n, ok := digits(v)
+		if !ok {
+			return item, errMalformedXML
+		}
+		item.Cond.Size = &n
 	}
 	return item, nil
 }

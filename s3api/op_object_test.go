@@ -142,6 +142,10 @@ func TestConditionalWrites(t *testing.T) {
 	}
 	e.want(501, "NotImplemented", "PUT", "/bucket/k", "x", "If-Unmodified-Since: Tue, 03 Nov 2026 04:05:05 GMT")
 	e.want(412, "PreconditionFailed", "DELETE", "/bucket/k", "", `If-Match: "x"`)
+	e.want(412, "PreconditionFailed", "DELETE", "/bucket/k", "", "X-Amz-If-Match-Size: 99")
+	e.want(412, "PreconditionFailed", "DELETE", "/bucket/k", "", "X-Amz-If-Match-Last-Modified-Time: Thu, 01 Jan 2015 00:00:00 GMT")
+	e.want(400, "InvalidArgument", "DELETE", "/bucket/k", "", "X-Amz-If-Match-Size: x")
+	e.want(204, "", "DELETE", "/bucket/absent", "", "X-Amz-If-Match-Size: 99")
 	e.want(204, "", "DELETE", "/bucket/k", "", `If-Match: *`)
 }
 

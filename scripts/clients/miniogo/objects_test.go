@@ -198,7 +198,7 @@ func TestConditionsAndErrors(t *testing.T) {
 	_, err = client.PutObject(t.Context(), bucket+"-none", "k", nil, 0, minio.PutObjectOptions{})
 	wantCode(t, err, minio.NoSuchBucket)
 	wantCode(t, client.RemoveBucket(t.Context(), bucket), "BucketNotEmpty")
-	wantCode(t, client.MakeBucket(t.Context(), bucket, minio.MakeBucketOptions{}), "BucketAlreadyOwnedByYou")
+	wantCode(t, client.MakeBucket(t.Context(), bucket, minio.MakeBucketOptions{ObjectLocking: true}), "BucketAlreadyOwnedByYou")
 }
 
 // A body that ends before its announced length must not become an object.
