@@ -69,7 +69,7 @@ func printRebuild(w io.Writer, r *store.RebuildResult) {
 	if r.Snapshot {
 		from = "restored a snapshot"
 	}
-	fmt.Fprintf(w, "%s\n%d chunks seen; %d versions imported beside it, %d buckets made\n", from, r.Chunks, r.Versions, r.Buckets)
+	fmt.Fprintf(w, "%s\n%d chunks seen; %d versions and %d changes of locks imported beside it, %d buckets made\n", from, r.Chunks, r.Versions, r.Locks, r.Buckets)
 	fmt.Fprintf(w, "%d parts are damaged and queued for repair, %d are lost; %d chunk sets were deleted or replaced before\n", r.Damaged, r.Lost, r.Ignored)
 	printProblems(w, r.Problems)
 }
