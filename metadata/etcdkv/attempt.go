@@ -163,10 +163,9 @@ func (a *attempt) send(ops []clientv3.Op) ([]*clientv3.GetResponse, error) {
 	}
 	resp, err := a.d.do(a.ctx, op)
 	if errors.Is(err, rpctypes.ErrFutureRev) {
-		// The member is behind; a read from a quorum makes it catch up.
-		if resp, err = a.d.do(a.ctx, clientv3.OpGet(a.d.data, clientv3.WithCountOnly())); err == nil {
-			resp, err = a.d.do(a.ctx, op)
-		}
+		// The member is behind. With a read from a quorum in the same request whichever
+		// member gets it catches up first; its answer comes last and is not looked at.
+		resp, err = a.d.do(a.ctx, clientv3.OpTxn(nil, []clientv3.Op{op, clientv3.OpGet(a.d.data, clientv3.WithCountOnly())}, nil))
 	}
 	if err != nil {
 		if code(err) == codes.ResourceExhausted && a.ctx.Err() == nil {
