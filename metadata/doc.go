@@ -37,6 +37,7 @@
 //	r set(16)                       damage
 //	s snapshot(8) piece(4)          part: a piece of a snapshot on the targets
 //	t id(2)                         target
+//	w name                          work: where background work goes on
 //
 // Replacing, removing or aborting something moves its chunk sets to the garbage queue
 // in the same transaction. A multipart object is one entry there; its parts stay in p
@@ -74,6 +75,7 @@
 //	bucket      versioning 1, id 8, created 8, region string, tags pairs;
 //	            in format 2 also owner string, configurations pairs
 //	entity      data string
+//	work        data string
 //	upload      initiated 8, algorithm 1, type 1, headers, user metadata, tags pairs;
 //	            in format 2 and 3 also attributes pairs, in format 3 also lock
 //	contents    rows: part number 2, end of the part in the object 8

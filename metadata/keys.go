@@ -19,6 +19,7 @@ const (
 	spaceTarget  = 't'
 	spaceUpload  = 'u'
 	spaceVersion = 'v'
+	spaceWork    = 'w'
 )
 
 // idLen is the length of the ids that end keys of versions and uploads.

@@ -4,7 +4,10 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"reflect"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/weftstore/weft/metadata"
 	"github.com/weftstore/weft/node/extent"
@@ -99,6 +102,91 @@ func TestScrubFindsAll(t *testing.T) {
 	st, err := r.Status(t.Context())
 	if err != nil || st.Redundancy != "full" || st.LastScrub.IsZero() {
 		t.Fatalf("status: %+v, %v", st, err)
+	}
+}
+
+// A scrub that could not reach a target goes on with it, and does not read the others again;
+// one that is asked for by itself reads all.
+func TestScrubResumes(t *testing.T) {
+	r := newRig(t, rigOptions{layout: "ec:2+2"})
+	defer r.close()
+	for i := range 20 {
+		if err := r.put(fmt.Sprint("k", i), testBody(i*7000, uint64(i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if due, err := r.scrubDue(t.Context(), 0); err != nil || due {
+		t.Fatal("due in a store that is new: ", err)
+	}
+	r.SetTarget(TargetConfig{ID: 1})
+	if res, err := r.Scrub(t.Context(), ScrubOptions{}, nil); err != nil || res.Errors != 1 || int(res.Chunks) != r.stored()-r.targets[0].count() {
+		t.Fatalf("%+v, %v", res, err)
+	}
+	if st, err := r.Status(t.Context()); err != nil || !st.LastScrub.IsZero() && st.LastScrub.After(time.Now()) {
+		t.Fatal(st.LastScrub, err)
+	}
+	r.SetTarget(TargetConfig{ID: 1, Target: r.targets[0]})
+	if due, err := r.scrubDue(t.Context(), time.Hour); err != nil || !due {
+		t.Fatal("what is left of a pass is not due: ", err)
+	}
+	if res, err := r.Scrub(t.Context(), ScrubOptions{Resume: true}, nil); err != nil || int(res.Chunks) != r.targets[0].count() {
+		t.Fatalf("%+v, %v; there are %d chunks", res, err, r.targets[0].count())
+	}
+	if due, err := r.scrubDue(t.Context(), time.Hour); err != nil || due {
+		t.Fatal("due at once after a whole pass: ", err)
+	}
+	if res, err := r.Scrub(t.Context(), ScrubOptions{}, nil); err != nil || int(res.Chunks) != r.stored() {
+		t.Fatalf("%+v, %v", res, err)
+	}
+}
+
+// Places of a pass survive encoding; what is not one is no place.
+func TestScrubPlace(t *testing.T) {
+	for _, p := range []scrubPlace{
+		{pass: 7, done: true}, {pass: 1 << 60, after: &extent.ID{Set: extent.SetID{1, 2, 15: 3}, Index: 9}},
+	} {
+		if got := decodePlace(encodePlace(p)); !reflect.DeepEqual(got, p) {
+			t.Errorf("%+v became %+v", p, got)
+		}
+	}
+	if got := decodePlace([]byte("nonsense, and long")); got != (scrubPlace{}) {
+		t.Errorf("%+v", got)
+	}
+}
+
+// What has lost the most shards is told first and repaired first.
+func TestRepairStatus(t *testing.T) {
+	r := newRig(t, rigOptions{layout: "ec:2+2"})
+	defer r.close()
+	for _, lost := range []int{1, 2, 1} {
+		key := fmt.Sprint("k", r.stored())
+		if err := r.put(key, testBody(200_000, 1)); err != nil {
+			t.Fatal(err)
+		}
+		o, err := r.Open(t.Context(), "b", key, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		set := o.Version.Inline.Set
+		for i := range lost {
+			delete(r.targets[o.Version.Inline.Targets[i]-1].chunks, chunkID(set, i))
+		}
+		o.Close()
+	}
+	if _, _, err := r.findDamage(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	st, err := r.RepairStatus(t.Context())
+	if err != nil || st.Running || !slices.Equal(st.Waiting, []int64{2, 1}) {
+		t.Fatalf("%+v, %v", st, err)
+	}
+	r.upkeep.run.begin(r.now().Add(-10*time.Second), 100)
+	for range 25 {
+		r.upkeep.run.add(1000)
+	}
+	st, err = r.RepairStatus(t.Context())
+	if err != nil || st.Done != 25 || st.Rate < 2400 || st.Rate > 2500 || st.Left.Round(time.Second) != 30*time.Second {
+		t.Fatalf("%+v, %v", st, err)
 	}
 }
 

@@ -21,6 +21,7 @@ type MaintenanceOptions struct {
 // Rhythm of what has no option.
 const (
 	repairEvery = 5 * time.Second
+	scrubLook   = time.Minute // between looks whether a scrub is due
 	sweepAfter  = time.Minute // from the start to the collection of what a crash left
 )
 
@@ -30,11 +31,11 @@ type upkeep struct {
 	placing      sync.Mutex // held while a repaired shard becomes visible or an orphan is deleted
 	repairing    sync.Mutex // one repair at a time
 	snapshotting sync.Mutex
+	run          repairRun
 	repaired     atomic.Int64
 	waiting      atomic.Int64
 	lastSnapshot atomic.Int64           // Unix nanoseconds
 	snapshotAt   atomic.Pointer[string] // allChanges when it began
-	lastScrub    atomic.Int64
 }
 
 // StartMaintenance runs Maintain in the background until Close. Call it once.
@@ -66,8 +67,11 @@ func (s *Store) Maintain(ctx context.Context, o MaintenanceOptions) {
 		_, err := s.Drain(ctx, RepairOptions{BytesPerSecond: o.RepairRate}, nil)
 		return err
 	})
-	m.every(o.ScrubEvery, "scrub", func(ctx context.Context) error {
-		_, err := s.Scrub(ctx, ScrubOptions{BytesPerSecond: o.ScrubRate}, nil)
+	m.every(min(o.ScrubEvery, scrubLook), "scrub", func(ctx context.Context) error {
+		due, err := s.scrubDue(ctx, o.ScrubEvery)
+		if err == nil && due {
+			_, err = s.Scrub(ctx, ScrubOptions{BytesPerSecond: o.ScrubRate, Resume: true}, nil)
+		}
 		return err
 	})
 	m.every(o.SnapshotEvery, "snapshot", s.SnapshotIfChanged)

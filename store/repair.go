@@ -102,14 +102,17 @@ const damagePage = 1000
 func (s *Store) drainDamage(ctx context.Context, o RepairOptions, report Report) (*RepairResult, error) {
 	s.upkeep.repairing.Lock()
 	defer s.upkeep.repairing.Unlock()
-	worst := 0
+	worst, total := 0, int64(0)
 	err := s.eachDamage(ctx, func(d *metadata.Damage) error {
 		worst = max(worst, popcount(d.Shards))
+		total++
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
+	s.upkeep.run.begin(s.now(), total)
+	defer s.upkeep.run.end()
 	r, th, p := new(RepairResult), &throttle{rate: o.BytesPerSecond}, newProgress(report, "repair")
 	for n := worst; n >= 0; n-- {
 		err := s.eachDamage(ctx, func(d *metadata.Damage) error {
@@ -119,6 +122,7 @@ func (s *Store) drainDamage(ctx context.Context, o RepairOptions, report Report)
 			before := r.Bytes
 			err := s.repairPart(ctx, d, th, r)
 			p.add(1, r.Bytes-before)
+			s.upkeep.run.add(r.Bytes - before)
 			switch {
 			case err == nil:
 				return nil

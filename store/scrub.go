@@ -12,6 +12,8 @@ import (
 // ScrubOptions of Store.Scrub.
 type ScrubOptions struct {
 	BytesPerSecond int64 // to read at most, on all targets together; 0 is no limit
+	// Resume goes on with a pass that was not finished, if there is one.
+	Resume bool
 }
 
 // ScrubResult counts what a scrub saw.
@@ -29,6 +31,7 @@ const maxNameless = 1 << 16
 // scrub is one pass over all targets.
 type scrub struct {
 	s        *Store
+	pass     int64
 	throttle *throttle
 	progress *progress
 
@@ -38,10 +41,15 @@ type scrub struct {
 }
 
 // Scrub reads and verifies every chunk on every target, one at a time on each, and
-// queues what is corrupt for repair.
+// queues what is corrupt for repair. Where it is on each target is recorded, so that it
+// may go on after a restart or with the next leader.
 func (s *Store) Scrub(ctx context.Context, o ScrubOptions, report Report) (*ScrubResult, error) {
+	pass, err := s.beginScrub(ctx, o.Resume)
+	if err != nil {
+		return nil, err
+	}
 	sc := &scrub{
-		s: s, throttle: &throttle{rate: o.BytesPerSecond}, progress: newProgress(report, "scrub"),
+		s: s, pass: pass.began, throttle: &throttle{rate: o.BytesPerSecond}, progress: newProgress(report, "scrub"),
 		nameless: make(map[metadata.SetID]uint64),
 	}
 	var wg sync.WaitGroup
@@ -58,7 +66,10 @@ func (s *Store) Scrub(ctx context.Context, o ScrubOptions, report Report) (*Scru
 		}
 	}
 	if sc.result.Errors == 0 {
-		s.upkeep.lastScrub.Store(s.now().UnixNano())
+		pass.ended = max(s.now().UnixNano(), pass.began)
+		if err := s.setScrubPass(ctx, pass); err != nil {
+			return nil, err
+		}
 	}
 	return &sc.result, nil
 }
@@ -73,29 +84,49 @@ func (sc *scrub) count(chunks, bytes, corrupt, failed int64) {
 }
 
 func (sc *scrub) target(ctx context.Context, t *target) {
-	var after *extent.ID
+	place, err := sc.s.scrubPlace(ctx, t.id, sc.pass)
+	if err == nil && !place.done {
+		err = sc.from(ctx, t, &place)
+	}
+	if err != nil && ctx.Err() == nil {
+		sc.s.log.Warn("scrub of a target ended early", "target", t.name, "error", err)
+		sc.count(0, 0, 0, 1)
+	}
+}
+
+// from verifies the chunks of a target from a place on.
+func (sc *scrub) from(ctx context.Context, t *target, place *scrubPlace) error {
+	saved := sc.s.now()
 	for {
 		api := t.get()
 		if api == nil || !t.usable(sc.s.now()) {
-			sc.count(0, 0, 0, 1)
-			return
+			return errAway
 		}
-		page, err := api.List(ctx, after, inspectBatch)
+		page, err := api.List(ctx, place.after, inspectBatch)
 		if err != nil {
 			sc.s.note(t, "read", err)
-			sc.count(0, 0, 0, 1)
-			return
+			return err
 		}
 		for i := range page {
-			if sc.throttle.wait(ctx, page[i].Length) != nil {
-				return
+			if err := sc.throttle.wait(ctx, page[i].Length); err != nil {
+				return err
 			}
 			sc.chunk(ctx, api, &page[i])
 		}
-		if len(page) < inspectBatch {
-			return
+		if ctx.Err() != nil {
+			return ctx.Err() // what was read last may not have been verified
 		}
-		after = &page[len(page)-1].ID
+		if len(page) < inspectBatch {
+			place.done = true
+			return sc.s.setScrubPlace(ctx, t.id, *place)
+		}
+		place.after = &page[len(page)-1].ID
+		if now := sc.s.now(); now.Sub(saved) >= saveEvery {
+			saved = now
+			if err := sc.s.setScrubPlace(ctx, t.id, *place); err != nil {
+				return err
+			}
+		}
 	}
 }
 

@@ -27,7 +27,7 @@ type Status struct {
 	Waiting  int64 `json:"waiting"`  // parts that the last round of repairs could not mend
 
 	LastSnapshot time.Time `json:"last_snapshot,omitzero"`
-	LastScrub    time.Time `json:"last_scrub,omitzero"` // end of a complete one in this process
+	LastScrub    time.Time `json:"last_scrub,omitzero"` // end of a whole one
 }
 
 // TargetState is one target in Status.
@@ -58,7 +58,14 @@ func (s *Store) Status(ctx context.Context) (*Status, error) {
 	st := &Status{
 		Layout: l.String(), Survives: int(l.M),
 		Repaired: s.upkeep.repaired.Load(), Waiting: s.upkeep.waiting.Load(),
-		LastSnapshot: unixTime(s.upkeep.lastSnapshot.Load()), LastScrub: unixTime(s.upkeep.lastScrub.Load()),
+		LastSnapshot: unixTime(s.upkeep.lastSnapshot.Load()),
+	}
+	pass, err := s.scrubPass(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if pass.began > 0 {
+		st.LastScrub = unixTime(pass.ended)
 	}
 	if st.LastSnapshot.IsZero() { // of an earlier process
 		seqs, err := s.meta.SnapshotSeqs(ctx)

@@ -127,7 +127,23 @@ the disk first.`,
 		},
 	}
 	cmd.Flags().Var(&f.rate, "rate", "bytes per second to write at most; 0 is no limit")
+	cmd.AddCommand(repairStatusCommand(f))
 	return cmd
+}
+
+func repairStatusCommand(f *adminFlags) *cobra.Command {
+	return &cobra.Command{
+		Use: "status", Short: "What waits for repair, progress, rate and time left", Args: cobra.NoArgs,
+		Long: `The server repairs by itself; this shows how it gets on. With several gateways ask the
+one that leads.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var st store.RepairStatus
+			if err := f.call(cmd, "repair-status", &st); err != nil {
+				return err
+			}
+			return show(f, cmd.OutOrStdout(), &st, printRepairStatus)
+		},
+	}
 }
 
 func checkCommand(f *adminFlags) *cobra.Command {

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/weftstore/weft/cmd/weft/internal/gateway"
 	"github.com/weftstore/weft/cmd/weft/internal/storagenode"
@@ -114,5 +115,23 @@ func printCheck(w io.Writer, r *store.CheckResult) {
 func printProblems(w io.Writer, list []string) {
 	for _, p := range list {
 		fmt.Fprintln(w, " ", p)
+	}
+}
+
+func printRepairStatus(w io.Writer, st *store.RepairStatus) {
+	waiting := int64(0)
+	for i := len(st.Waiting) - 1; i >= 0; i-- { // in the order of repair
+		if waiting += st.Waiting[i]; st.Waiting[i] > 0 {
+			fmt.Fprintf(w, "%d parts have lost %d shards\n", st.Waiting[i], i+1)
+		}
+	}
+	switch {
+	case st.Running:
+		fmt.Fprintf(w, "repairing since %s: %d of %d parts, %s written, %s/s, about %s left\n", st.Began.Format("2006-01-02 15:04:05 MST"),
+			st.Done, st.Total, size(st.Bytes), size(int64(st.Rate)), st.Left.Round(time.Second))
+	case waiting > 0:
+		fmt.Fprintln(w, "no repair runs at the moment; there is a round every few seconds")
+	default:
+		fmt.Fprintln(w, "nothing waits for repair")
 	}
 }

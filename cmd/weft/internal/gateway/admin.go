@@ -46,6 +46,9 @@ func (g *Gateway) adminOps() map[string]adminsock.Op {
 			}
 			return res, err
 		},
+		"repair-status": func(ctx context.Context, _ adminsock.Args, _ store.Report) (any, error) {
+			return g.store.RepairStatus(ctx)
+		},
 		"check": func(ctx context.Context, a adminsock.Args, r store.Report) (any, error) {
 			return g.store.Check(ctx, store.CheckOptions{Deep: a.Deep}, r)
 		},
@@ -56,7 +59,7 @@ func (g *Gateway) adminOps() map[string]adminsock.Op {
 		},
 	}
 	if g.parts.Member != nil {
-		for _, name := range []string{"scrub", "repair", "snapshot"} {
+		for _, name := range []string{"scrub", "repair", "repair-status", "snapshot"} {
 			ops[name] = g.leading(ops[name])
 		}
 	}
