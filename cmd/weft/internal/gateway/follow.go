@@ -39,6 +39,16 @@ func (ns *nodes) end(l *link) error {
 	return l.close()
 }
 
+// MapFile is a copy of the cluster map in the state directory, for when etcd is lost.
+const MapFile = "nodes.json"
+
+func (g *Gateway) followMap(nodes []cluster.Node) {
+	if err := g.parts.State.WriteJSON(MapFile, nodes); err != nil {
+		g.log.Warn("no copy of the cluster map", "err", err)
+	}
+	g.nodes.follow(nodes)
+}
+
 // follow makes the links those of a changed cluster map.
 func (ns *nodes) follow(nodes []cluster.Node) {
 	want := Nodes(nodes)

@@ -182,7 +182,7 @@ func (g *Gateway) openStore(context.Context) (err error) {
 		m.Store(g.store)
 	}
 	if r := g.parts.Roster; r != nil {
-		g.nodes.loops.Go(func() { r.Watch(g.nodes.run, g.nodes.follow) })
+		g.nodes.loops.Go(func() { r.Watch(g.nodes.run, g.followMap) })
 	}
 	g.maintain(store.MaintenanceOptions{
 		SnapshotEvery: time.Duration(g.cfg.SnapshotEvery),

@@ -125,8 +125,14 @@ func RebuildCluster(ctx context.Context, cfg ProcessConfig, report store.Report)
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
+	nodes := cfg.Cluster.Nodes
+	if cfg.MetadataURL() != "" { // the map was in etcd
+		if _, err := st.ReadJSON(MapFile, &nodes); err != nil {
+			return nil, err
+		}
+	}
 	return Rebuild(ctx, RebuildConfig{
 		State: st, Deployment: cfg.Cluster.Deployment, Layout: cfg.Cluster.Layout, Memory: cfg.Memory,
-		Fabric: cfg.Fabric, Nodes: Nodes(cfg.Cluster.Nodes), Logger: cfg.Logger,
+		Fabric: cfg.Fabric, Nodes: Nodes(nodes), Logger: cfg.Logger,
 	}, report)
 }

@@ -181,7 +181,14 @@ func (r *Roster) Remove(ctx context.Context, name string) error {
 		if m[name] == nil || m[name].Removed {
 			return nil, nil
 		}
-		return []*record{{Node: cluster.Node{Name: name}, Removed: true}}, nil
+		changed := []*record{{Node: cluster.Node{Name: name}, Removed: true}}
+		for _, n := range m { // that it would take over from
+			if i := slices.Index(n.Takeover, name); i >= 0 && !n.Removed {
+				n.Takeover = slices.Delete(slices.Clone(n.Takeover), i, i+1)
+				changed = append(changed, n)
+			}
+		}
+		return changed, nil
 	})
 }
 
