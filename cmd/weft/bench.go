@@ -22,8 +22,8 @@ import (
 
 // newBenchCommand returns `weft bench`.
 func newBenchCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "bench", Short: "Measure S3 endpoints"}
-	cmd.AddCommand(newBenchS3Command())
+	cmd := &cobra.Command{Use: "bench", Short: "Measure S3 endpoints, and the size of the metadata"}
+	cmd.AddCommand(newBenchS3Command(), newBenchMetadataCommand())
 	return cmd
 }
 
