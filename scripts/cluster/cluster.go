@@ -15,7 +15,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/weftstore/weft/internal/freeport"
 	"github.com/weftstore/weft/scripts/cluster/badfs"
 )
 
@@ -34,47 +33,60 @@ type cluster struct {
 	addresses      []string  // of the gateways
 	proxies        []*proxy  // between a gateway and etcd
 	bad            *badfs.FS // with --figures
+	spaces         *spaces   // with --netns
 }
 
-// newCluster makes directories and files and starts nothing.
+// newCluster makes directories, files and namespaces and starts nothing. killAll takes away what it made, also when it
+// fails.
 func newCluster(o options, dir string) (*cluster, error) {
 	c := &cluster{o: o, dir: dir, access: "cluster"}
 	var b [20]byte
 	_, _ = rand.Read(b[:]) // never fails
 	c.secret = hex.EncodeToString(b[:])
+	if o.netns {
+		var err error
+		if c.spaces, err = newSpaces(); err != nil {
+			return c, err
+		}
+	}
 	members, err := c.addEtcd()
 	if err != nil {
-		return nil, err
+		return c, err
 	}
 	c.etcdClients = members
 	if o.figures {
 		if err := c.addBad(); err != nil {
-			return nil, err
+			return c, err
 		}
 	}
 	if err := c.addNodes(members); err != nil {
-		return nil, err
+		return c, err
 	}
 	return c, c.addGateways(members)
 }
 
 func (c *cluster) addEtcd() (clients []string, err error) {
 	var peers, list []string
+	var places []place
 	for i := range etcdMembers {
-		client, err := freeport.Address()
+		at, err := c.place(fmt.Sprint("etcd", i))
 		if err != nil {
 			return nil, err
 		}
-		peer, err := freeport.Address()
+		client, err := at.listen(2379)
 		if err != nil {
 			return nil, err
 		}
-		clients, peers = append(clients, client), append(peers, peer)
+		peer, err := at.listen(2380)
+		if err != nil {
+			return nil, err
+		}
+		places, clients, peers = append(places, at), append(clients, client), append(peers, peer)
 		list = append(list, fmt.Sprintf("e%d=http://%s", i, peer))
 	}
 	for i := range etcdMembers {
 		url, peer := "http://"+clients[i], "http://"+peers[i]
-		c.etcd = append(c.etcd, c.add(fmt.Sprint("etcd", i), answersOK(url+"/health"), nil,
+		c.etcd = append(c.etcd, c.add(places[i], fmt.Sprint("etcd", i), answersOK(url+"/health"), nil,
 			"etcd", "--name", fmt.Sprint("e", i), "--data-dir", filepath.Join(c.dir, fmt.Sprint("etcd", i)),
 			"--listen-client-urls", url, "--advertise-client-urls", url,
 			"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", strings.Join(list, ",")))
@@ -109,11 +121,17 @@ func (c *cluster) addBad() error {
 func (c *cluster) addNodes(etcd []string) error {
 	args := []string{"cluster", "init", c.file(), "--layout", "ec:2+2"}
 	var addrs []string
+	var places []place
 	for i := range c.o.nodes {
-		addr, err := freeport.Address()
+		at, err := c.place(fmt.Sprint("n", i))
 		if err != nil {
 			return err
 		}
+		addr, err := at.listen(7400)
+		if err != nil {
+			return err
+		}
+		places = append(places, at)
 		var dirs []string
 		for j := range c.o.each {
 			dirs = append(dirs, c.targetDir(i, j))
@@ -137,7 +155,7 @@ func (c *cluster) addNodes(etcd []string) error {
 		return err
 	}
 	for i, addr := range addrs {
-		c.nodes = append(c.nodes, c.add(fmt.Sprint("n", i), dials(addr), nil, c.o.weft, "node", "--cluster", c.file(),
+		c.nodes = append(c.nodes, c.add(places[i], fmt.Sprint("n", i), dials(addr), nil, c.o.weft, "node", "--cluster", c.file(),
 			"--name", fmt.Sprint("n", i), "--state", filepath.Join(c.dir, fmt.Sprint("node", i)), "--lease", c.o.lease.String()))
 	}
 	return nil
@@ -146,19 +164,27 @@ func (c *cluster) addNodes(etcd []string) error {
 func (c *cluster) addGateways(etcd []string) error {
 	env := []string{"WEFT_ROOT_ACCESS_KEY=" + c.access, "WEFT_ROOT_SECRET_KEY=" + c.secret}
 	for i := range c.o.gateways {
-		addr, err := freeport.Address()
+		at, err := c.place(fmt.Sprint("gw", i))
 		if err != nil {
 			return err
 		}
-		p, err := newProxy(etcd)
+		addr, err := at.listen(9000)
 		if err != nil {
 			return err
 		}
-		c.proxies = append(c.proxies, p)
+		through := etcd
+		if c.spaces == nil {
+			p, err := newProxy(etcd)
+			if err != nil {
+				return err
+			}
+			c.proxies = append(c.proxies, p)
+			through = p.addresses()
+		}
 		c.addresses = append(c.addresses, addr)
-		c.gateways = append(c.gateways, c.add(fmt.Sprint("gw", i), answersOK("http://"+addr+"/healthz/ready"), env,
+		c.gateways = append(c.gateways, c.add(at, fmt.Sprint("gw", i), answersOK("http://"+addr+"/healthz/ready"), env,
 			c.o.weft, "gateway", "--cluster", c.file(), "--name", fmt.Sprint("gw", i), "--state", c.state(i), "--address", addr,
-			"--memory", "128MiB", "--metadata", "etcd://"+strings.Join(p.addresses(), ",")+"/test?timeout=2s", "--lease", c.o.lease.String(), "--lost-after", c.o.lostAfter().String()))
+			"--memory", "128MiB", "--metadata", "etcd://"+strings.Join(through, ",")+"/test?timeout=2s", "--lease", c.o.lease.String(), "--lost-after", c.o.lostAfter().String()))
 	}
 	return nil
 }
@@ -202,6 +228,11 @@ func (c *cluster) killAll() {
 	}
 	for _, p := range c.proxies {
 		p.close()
+	}
+	if c.spaces != nil {
+		if err := c.spaces.close(); err != nil {
+			log.Print(err)
+		}
 	}
 	if c.bad != nil {
 		if err := c.bad.Close(); err != nil {

@@ -28,7 +28,7 @@ func (c *cluster) faults() []fault {
 	for i, p := range c.proxies {
 		list = append(list, fault{fmt.Sprintf("cut gw%d off from etcd", i), p.cut, func(context.Context) error { return p.mend() }})
 	}
-	return list
+	return append(list, c.cuts()...)
 }
 
 // proxy passes on what one gateway says to the members of etcd, unless it is cut.

@@ -3,7 +3,8 @@
 //
 // Fault model: a gateway, a storage node or an etcd member is killed and started again, or frozen (SIGSTOP) for
 // longer than its lease and thawed; a gateway is cut off from etcd, by a proxy that stops passing bytes on and
-// keeps the connections. One fault at a time. The kernel and the disks live.
+// keeps the connections; with --netns any process is cut off from all others. One fault at a time. The kernel and the
+// disks live.
 //
 // What is demanded: the history of every key is linearizable, for plain and conditional puts, gets, deletes and
 // listings (package porcupine decides); bytes that are read are bytes that were written, whole; every write of the
@@ -48,7 +49,9 @@ type options struct {
 	seed     uint64
 	plant    bool
 	takeover bool
+	netns    bool
 	figures  bool
+	rates    bool
 	only     string
 }
 
@@ -75,6 +78,8 @@ func main() {
 	flag.StringVar(&o.only, "only", "", "only faults whose name begins so, such as \"freeze n\"")
 	flag.BoolVar(&o.takeover, "takeover", false, "nodes take over the targets of others")
 	flag.BoolVar(&o.figures, "figures", false, "measure what faults cost, each once for --length; needs root and /dev/fuse")
+	flag.BoolVar(&o.netns, "netns", false, "run each process in a network namespace of its own, and cut them off too; needs root")
+	flag.BoolVar(&o.rates, "throughput", false, "compare what a CPU second does in one process, through one gateway and through all")
 	flag.BoolVar(&o.plant, "plant", false, "plant stale reads, and demand that they are found")
 	flag.Parse()
 	log.SetFlags(log.Ltime)
@@ -97,9 +102,6 @@ func run(ctx context.Context, o options) (err error) {
 	}
 	log.Printf("seed %d, %d rounds of %v, %s", o.seed, o.rounds, o.length, dir)
 	c, err := newCluster(o, dir)
-	if err != nil {
-		return err
-	}
 	defer func() {
 		c.killAll()
 		if err != nil {
@@ -108,12 +110,18 @@ func run(ctx context.Context, o options) (err error) {
 		}
 		err = os.RemoveAll(dir)
 	}()
+	if err != nil {
+		return err
+	}
 	if err := c.start(ctx); err != nil {
 		return err
 	}
-	if o.figures {
+	switch {
+	case o.figures:
 		err = runFigures(ctx, o, c)
-	} else {
+	case o.rates:
+		err = runThroughput(ctx, o, c)
+	default:
 		err = rounds(ctx, o, c)
 	}
 	if o.plant {

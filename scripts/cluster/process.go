@@ -15,6 +15,7 @@ import (
 // process is one that can be killed, frozen and started again.
 type process struct {
 	name   string
+	place  place
 	args   []string
 	env    []string
 	probe  func() error // nil when it is ready
@@ -120,8 +121,11 @@ func answersOK(url string) func() error {
 	}
 }
 
-func (c *cluster) add(name string, probe func() error, env []string, args ...string) *process {
-	p := &process{name: name, args: args, env: env, probe: probe, log: filepath.Join(c.dir, name+".log")}
+func (c *cluster) add(at place, name string, probe func() error, env []string, args ...string) *process {
+	if at.space >= 0 {
+		args = append([]string{"ip", "netns", "exec", c.spaces.space(at.space)}, args...) // it becomes the process
+	}
+	p := &process{name: name, place: at, args: args, env: env, probe: probe, log: filepath.Join(c.dir, name+".log")}
 	c.all = append(c.all, p)
 	return p
 }
