@@ -25,6 +25,7 @@ import (
 	"github.com/weftstore/weft/cmd/weft/internal/storagenode"
 	"github.com/weftstore/weft/erasure"
 	"github.com/weftstore/weft/node"
+	"github.com/weftstore/weft/rdma"
 	"github.com/weftstore/weft/rdma/mem"
 	"github.com/weftstore/weft/store"
 )
@@ -60,7 +61,7 @@ type rig struct {
 	dir       string
 	file      *cluster.File
 	lostAfter time.Duration
-	fabric    redialing
+	fabric    rdma.Transport
 	log       *logBuffer
 	nodes     map[string]func() // running: ends one
 	gw        *gateway.Process

@@ -1,0 +1,6 @@
+//go:build !race
+
+package gateway_test
+
+// copiesBytes is what is put and got.
+const copiesBytes = 1 << 30
