@@ -101,6 +101,10 @@ func (d *Directory) principal(r metadata.EntityReader, accessKey string, now tim
 		return nil, nil, err
 	}
 	p := &s3api.Principal{Name: k.User, ID: k.Account, Principal: policy.Principal{Account: k.Account, Canonical: s3api.CanonicalID(k.Account)}}
+	p.Key, p.KeyLimits = k.ID, k.Limits
+	if err := limits(r, p); err != nil {
+		return nil, nil, err
+	}
 	if k.User == "" {
 		p.Root, p.ARNs = true, []string{"arn:aws:iam::" + k.Account + ":root"}
 	} else if err := readUser(r, k, p); err != nil {
@@ -112,6 +116,18 @@ func (d *Directory) principal(r metadata.EntityReader, accessKey string, now tim
 		}
 	}
 	return k, p, nil
+}
+
+// limits fills in what the account may use.
+func limits(r metadata.EntityReader, p *s3api.Principal) error {
+	if p.Account == s3api.RootAccount {
+		return nil
+	}
+	a, err := load[Account](r, kindAccount, "", p.Account)
+	if err == nil {
+		p.Limits, p.Weight = a.Limits, a.Weight
+	}
+	return err
 }
 
 // readUser fills in the name and the policies of the user and its groups.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/weftstore/weft/metadata"
 	"github.com/weftstore/weft/s3api"
+	"github.com/weftstore/weft/s3api/fair"
 	"github.com/weftstore/weft/s3api/policy"
 )
 
@@ -46,6 +47,10 @@ type Account struct {
 	Name    string    `json:"name"`
 	Created time.Time `json:"created"`
 	Keys    []string  `json:"keys,omitempty"` // of its root
+	// Limits bound what its requests may use at a gateway; Weight is its share in relation
+	// to other accounts when they contend, 0 being 1.
+	Limits fair.Rates `json:"limits,omitzero"`
+	Weight float64    `json:"weight,omitempty"`
 }
 
 // Grants are the policies of a user, a group or a role.
@@ -121,16 +126,17 @@ type Policy struct {
 // policy of its own it is what other stores call a service account: it may do what
 // both the user and the policy allow.
 type Key struct {
-	Version     int       `json:"version"`
-	ID          string    `json:"id"`
-	Account     string    `json:"account"`
-	User        string    `json:"user,omitempty"`
-	Description string    `json:"description,omitempty"`
-	Sealed      []byte    `json:"sealed,omitempty"`
-	Policy      string    `json:"policy,omitempty"`
-	Disabled    bool      `json:"disabled,omitempty"`
-	Created     time.Time `json:"created"`
-	Expires     time.Time `json:"expires,omitzero"`
+	Version     int        `json:"version"`
+	ID          string     `json:"id"`
+	Account     string     `json:"account"`
+	User        string     `json:"user,omitempty"`
+	Description string     `json:"description,omitempty"`
+	Sealed      []byte     `json:"sealed,omitempty"`
+	Policy      string     `json:"policy,omitempty"`
+	Disabled    bool       `json:"disabled,omitempty"`
+	Created     time.Time  `json:"created"`
+	Expires     time.Time  `json:"expires,omitzero"`
+	Limits      fair.Rates `json:"limits,omitzero"` // beside those of the account
 }
 
 // State is "active", "disabled" or "expired".

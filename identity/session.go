@@ -137,6 +137,9 @@ func (d *Directory) sessionPrincipal(r metadata.EntityReader, t *token, expires 
 	if p.Policies, err = role.documents(r, t.Account, map[string]bool{}); err != nil {
 		return nil, err
 	}
+	if err := limits(r, p); err != nil {
+		return nil, err
+	}
 	p.Session, err = sessionPolicy(t.Policy)
 	return p, err
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/weftstore/weft/kms"
+	"github.com/weftstore/weft/s3api/fair"
 )
 
 // Config says what a [Handler] works with. Auth and the five stores are
@@ -44,6 +45,10 @@ type Config struct {
 	Logger *slog.Logger
 	// Now is the clock, time.Now if nil.
 	Now func() time.Time
+	// Gate shares the server among tenants, Meter keeps them within their rates; nil ones
+	// do not.
+	Gate  *fair.Gate
+	Meter *fair.Meter
 	// Limits bound what clients may use. Zero fields take the defaults.
 	Limits Limits
 }

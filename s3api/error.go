@@ -6,6 +6,7 @@ import (
 
 	"github.com/weftstore/weft/kms"
 	"github.com/weftstore/weft/metadata"
+	"github.com/weftstore/weft/s3api/fair"
 	"github.com/weftstore/weft/s3api/sigv4"
 	"github.com/weftstore/weft/store"
 )
@@ -98,6 +99,7 @@ var translations = [...]struct {
 	{metadata.ErrNotVersioned, errInvalidBucketState.saying("Versioning must be 'Enabled' on the bucket to apply a Object Lock configuration")},
 	{metadata.ErrStale, errConditionalRequestConflict},
 	{store.ErrBusy, errSlowDown},
+	{fair.ErrRate, errSlowDown},
 	{store.ErrFull, errInsufficientStorage},
 	{store.ErrUnavailable, errServiceUnavailable},
 	{store.ErrShortBody, errIncompleteBody},

@@ -58,6 +58,7 @@ type call struct {
 	state *bucketState // of the bucket, from authorize on; nil without one and in CreateBucket
 	wire  progressReader
 	ask   question // memory of authorize
+	turn  turn
 
 	// vals backs the one-element header values, so that they cost no allocation.
 	vals  [24]string
@@ -72,6 +73,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := h.cfg.Now()
 	c := &call{h: h, r: r, ctx: r.Context(), id: h.requestID()}
 	c.w.init(w, &h.cfg.Limits)
+	if h.cfg.Gate != nil || h.cfg.Meter != nil {
+		c.w.moved, c.wire.moved = c, c
+	}
 	c.set("X-Amz-Request-Id", c.id)
 	header := w.Header()
 	header["X-Amz-Id-2"] = h.hostID
@@ -111,6 +115,10 @@ func (c *call) serve() error {
 	if err = c.authenticate(); err != nil {
 		return err
 	}
+	if err = c.enter(); err != nil {
+		return err
+	}
+	defer c.turn.ticket.Leave()
 	if err = c.authorize(); err != nil {
 		return err
 	}

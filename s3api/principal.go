@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"time"
 
+	"github.com/weftstore/weft/s3api/fair"
 	"github.com/weftstore/weft/s3api/policy"
 )
 
@@ -27,6 +28,12 @@ type Principal struct {
 	Session *policy.Document
 	// Issued is when temporary credentials were made; zero for others.
 	Issued time.Time
+	// Limits bound what the account and the access key may use; Weight is the account's
+	// in relation to others, 0 being 1.
+	Limits, KeyLimits fair.Rates
+	Weight            float64
+	// Key is the access key that KeyLimits are of, also for the sessions made with it.
+	Key string
 	// Tags of the user or the role.
 	Tags map[string]string
 }

@@ -15,7 +15,8 @@ type response struct {
 	limits *Limits
 	status int
 	sent   int64
-	gone   bool // a write failed: the client left, or took nothing for too long
+	gone   bool  // a write failed: the client left, or took nothing for too long
+	moved  *call // counts what was written; nil: nobody does
 }
 
 func (w *response) init(inner http.ResponseWriter, l *Limits) {
@@ -43,6 +44,9 @@ func (w *response) Write(p []byte) (int, error) {
 	n, err := w.ResponseWriter.Write(p)
 	w.sent += int64(n)
 	w.gone = w.gone || err != nil
+	if err == nil && w.moved != nil {
+		err = w.moved.moved(n)
+	}
 	return n, err
 }
 
@@ -68,6 +72,7 @@ type progressReader struct {
 	n      int64
 	armed  bool
 	done   bool
+	moved  *call // counts what was read; nil: nobody does
 }
 
 func (p *progressReader) init(src interface {
@@ -97,6 +102,14 @@ func (p *progressReader) Read(b []byte) (int, error) {
 	n, err := p.src.Read(b)
 	p.n += int64(n)
 	p.left -= int64(n)
+	if p.moved != nil && n > 0 {
+		if err := p.moved.moved(n); err != nil {
+			return n, err
+		}
+		if p.moved.turn.metred {
+			p.left = 0 // the time that it waited is not the client's
+		}
+	}
 	if err == nil {
 		return n, nil
 	}

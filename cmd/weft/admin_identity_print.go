@@ -11,11 +11,22 @@ import (
 
 func printAccounts(w io.Writer, all *[]identity.Account) {
 	t := table(w)
-	fmt.Fprintln(t, "ACCOUNT\tNAME\tCREATED\tROOT KEYS")
+	fmt.Fprintln(t, "ACCOUNT\tNAME\tCREATED\tROOT KEYS\tWEIGHT\tREQUESTS/S\tBYTES/S")
 	for _, a := range *all {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%d\n", a.ID, a.Name, a.Created.Format(time.DateOnly), len(a.Keys))
+		weight := a.Weight
+		if weight == 0 {
+			weight = 1
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%g\t%s\t%s\n", a.ID, a.Name, a.Created.Format(time.DateOnly), len(a.Keys), weight, bound(a.Limits.Requests), bound(a.Limits.Bandwidth))
 	}
 	t.Flush()
+}
+
+func bound(v float64) string {
+	if v == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%g", v)
 }
 
 func printUsers(w io.Writer, v *identity.View) {

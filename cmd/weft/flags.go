@@ -30,6 +30,7 @@ func addGatewayFlags(cmd *cobra.Command, cfg *gateway.Config) {
 	f.StringVar(&cfg.TLSCert, "tls-cert", "", "certificate chain (PEM); with --tls-key serves https")
 	f.StringVar(&cfg.TLSKey, "tls-key", "", "private key (PEM)")
 	f.BoolVar(&cfg.HTTP2, "http2", false, "speak HTTP/2 too; HTTP/1.1 moves more bytes")
+	f.IntVar(&cfg.Places, "places", 0, "requests at work at once while several accounts contend (default 8 for each core)")
 	f.StringVar(&cfg.Keyring, "keyring", "", "file that seals the secrets of access keys (default keyring in the state directory)")
 	f.DurationVar((*time.Duration)(&cfg.LostAfter), "lost-after", time.Duration(cfg.LostAfter), "how long a target may be away until what it had is made anew on others; 0s is for ever")
 	f.StringSliceVar(&cfg.KMSKeys, "kms-key", cfg.KMSKeys, "name of a key for SSE-KMS, the first is the default; repeatable")

@@ -17,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/weftstore/weft/s3api/fair"
 	"github.com/weftstore/weft/store"
 )
 
@@ -35,17 +36,20 @@ type Args struct {
 
 // Identity are the arguments of the operation "identity".
 type Identity struct {
-	Op       string    `json:"op"`                 // "user create"
-	Account  string    `json:"account,omitempty"`  // id or name; "" is the root account
-	User     string    `json:"user,omitempty"`     // name
-	Group    string    `json:"group,omitempty"`    // name
-	Takeover []string  `json:"takeover,omitempty"` // who may have the targets of an added node
-	Role     string    `json:"role,omitempty"`     // name
-	Name     string    `json:"name,omitempty"`     // of an account or a policy; what a key is for
-	Key      string    `json:"key,omitempty"`      // access key
-	Document string    `json:"document,omitempty"` // policy
-	Expires  time.Time `json:"expires,omitzero"`
-	On       bool      `json:"on,omitempty"` // member, attached, disabled
+	Op       string   `json:"op"`                 // "user create"
+	Account  string   `json:"account,omitempty"`  // id or name; "" is the root account
+	User     string   `json:"user,omitempty"`     // name
+	Group    string   `json:"group,omitempty"`    // name
+	Takeover []string `json:"takeover,omitempty"` // who may have the targets of an added node
+	Role     string   `json:"role,omitempty"`     // name
+	Name     string   `json:"name,omitempty"`     // of an account or a policy; what a key is for
+	Key      string   `json:"key,omitempty"`      // access key
+	Document string   `json:"document,omitempty"` // policy
+	// Limits of an account or a key, and the weight of an account.
+	Limits  fair.Rates `json:"limits,omitzero"`
+	Weight  float64    `json:"weight,omitempty"`
+	Expires time.Time  `json:"expires,omitzero"`
+	On      bool       `json:"on,omitempty"` // member, attached, disabled
 }
 
 // maxArgs bounds them, encoded.

@@ -35,6 +35,10 @@ type Config struct {
 	// TLSInFront says that clients reach this plain HTTP address through TLS.
 	TLSInFront bool `toml:"tls-in-front"`
 
+	// Places is how many requests work at once while several accounts contend; 0 is 8 for
+	// each core.
+	Places int `toml:"places"`
+
 	// Metrics is the address to serve /metrics on; "" is nowhere.
 	Metrics string `toml:"metrics"`
 
@@ -84,6 +88,9 @@ func (c *Config) Validate() error {
 	}
 	if _, _, err := net.SplitHostPort(c.Metrics); c.Metrics != "" && err != nil {
 		bad("--metrics %q: want HOST:PORT: %w", c.Metrics, err)
+	}
+	if c.Places < 0 {
+		bad("--places %d: want a number of requests, or 0 for 8 for each core", c.Places)
 	}
 	if c.Memory < MinMemory {
 		bad("--memory %s: at least %s is needed", c.Memory, settings.Bytes(MinMemory))

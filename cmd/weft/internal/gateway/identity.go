@@ -80,6 +80,12 @@ var identityOps = map[string]identityOp{
 		k, secret, err := r.RotateKey(ctx, a.Key, time.Until(a.Expires))
 		return newKey(k, secret), err
 	},
+	"limit": func(ctx context.Context, r *identity.Registry, account string, a *adminsock.Identity) (any, error) {
+		if a.Key != "" {
+			return done, r.SetKeyLimits(ctx, a.Key, a.Limits)
+		}
+		return done, r.SetLimits(ctx, account, a.Limits, a.Weight)
+	},
 	"key session": func(ctx context.Context, r *identity.Registry, _ string, a *adminsock.Identity) (any, error) {
 		return r.NewSession(ctx, a.Key, time.Until(a.Expires).Round(time.Minute))
 	},

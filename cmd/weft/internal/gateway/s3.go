@@ -7,11 +7,13 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"runtime"
 
 	"github.com/weftstore/weft/iamapi"
 	"github.com/weftstore/weft/identity/oidc"
 	"github.com/weftstore/weft/kms"
 	"github.com/weftstore/weft/s3api"
+	"github.com/weftstore/weft/s3api/fair"
 	"github.com/weftstore/weft/s3api/sigv4"
 )
 
@@ -33,6 +35,9 @@ func (g *Gateway) s3Server() (*http.Server, error) {
 		Ready:   g.store.Ready,
 		Logger:  g.log,
 		Events:  s3api.Events{Access: access},
+		Gate:    fair.NewGate(g.places(), requests/2),
+		Meter:   fair.NewMeter(),
+		Limits:  s3api.Limits{Requests: requests},
 	})
 	if err != nil {
 		return nil, err
@@ -41,6 +46,16 @@ func (g *Gateway) s3Server() (*http.Server, error) {
 	server.Handler = iamapi.New(iamapi.Config{Registry: g.registry, Lookup: g.lookup, Tokens: oidc.New(nil, nil), Region: g.cfg.Region,
 		Next: h, IsService: h.IsService, Access: access, Logger: g.log})
 	return server, nil
+}
+
+// requests bounds those at work and waiting; a tenant may have half of them.
+const requests = 4096
+
+func (g *Gateway) places() int {
+	if g.cfg.Places > 0 {
+		return g.cfg.Places
+	}
+	return max(8*runtime.GOMAXPROCS(0), 16)
 }
 
 // access counts requests on the way to next.
