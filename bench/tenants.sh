@@ -20,9 +20,9 @@ load() { # NAME CLIENTS FILE
 }
 rate() { python3 -c 'import json,sys; print(json.load(open(sys.argv[1]))["cases"][0]["endpoints"][0]["rounds"][0]["ops_per_s"])' "$out/$1.json"; }
 
-for gate in with without; do
+for gate in ${GATES:-with without}; do
   [ $gate = with ] && port=29211 || port=29212
-  places=(); [ $gate = with ] || places=(--places 1000000)
+  places=(--places "${PLACES:-0}"); [ $gate = with ] || places=(--places 1000000)
   mkdir -p "$work/$gate"/{s,1,2,3,4}
   "$bin" server --address "127.0.0.1:$port" --state "$work/$gate/s" --memory 512MiB "${places[@]}" "$work/$gate"/{1,2,3,4} >"$work/$gate.log" 2>&1 &
   server=$!
