@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"strings"
 	"sync"
 	"sync/atomic"
 )
@@ -143,6 +144,9 @@ func (db *DB) createBucket(t Txn, s *scratch, like Bucket) (*Bucket, error) {
 	}
 	b := &Bucket{Name: like.Name, ID: id, Created: db.now().UTC().Truncate(timeUnit), Region: like.Region,
 		Owner: like.Owner, Versioning: like.Versioning, Tags: like.Tags, Configs: like.Configs}
+	if err := countNew(t, b); err != nil {
+		return nil, err
+	}
 	return b, putBucket(t, s, b)
 }
 
@@ -251,12 +255,20 @@ func (db *DB) deleteBucket(t Txn, s *scratch, name string) (done bool, err error
 		if err := t.Delete(k); err != nil {
 			return false, err
 		}
+		if err := chargeParts(t, s, b, id); err != nil {
+			return false, err
+		}
 		if err := db.queueUpload(t, s, id); err != nil {
 			return false, err
 		}
 	}
 	if len(uploads) == uploadsPerTxn {
 		return false, nil
+	}
+	if strings.Contains(b.Configs[configCounted], "b") {
+		if err := t.Delete(keyBucketQuota(b.ID)); err != nil {
+			return false, err
+		}
 	}
 	return true, t.Delete(keyBucket(s.key, name))
 }

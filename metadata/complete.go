@@ -111,6 +111,13 @@ func (o *object) complete(v *Version, parts, rest []Part) error {
 	if v.Size != size || v.PartCount != len(parts) {
 		return fmt.Errorf("object of %d bytes in %d parts, uploaded %d in %d: %w", v.Size, v.PartCount, size, len(parts), ErrStale)
 	}
+	counted := size
+	for i := range rest {
+		counted += rest[i].Size
+	}
+	if err := charge(o.t, o.bucket, Quota{Bytes: -counted}); err != nil {
+		return err
+	}
 	if err := putContents(o.t, o.s, v.Upload, toc); err != nil {
 		return err
 	}

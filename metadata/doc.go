@@ -34,6 +34,8 @@
 //	p upload(16) 0000               table of contents of a completed upload
 //	g position(8)                   garbage
 //	i kind(1) scope 00 name         entity: a record of package identity
+//	q b bucket                      quota of a bucket
+//	q a account                     quota of an account
 //	r set(16)                       damage
 //	s snapshot(8) piece(4)          part: a piece of a snapshot on the targets
 //	t id(2)                         target
@@ -82,6 +84,8 @@
 //	garbage     kind 1, since 8, and
 //	            kind 1: set 16, count 1, target ids of 2
 //	            kind 2: upload 16
+//	quota       flags 1: 1 what was there before is being counted; bounds of bytes 8 and objects 8,
+//	            used bytes 8 and objects 8
 //	damage      shards 8, since 8, bucket 8, key string, version 16, upload 16, number 2
 //	target      flags 1: 1 retired, 2 mount point, 4 draining; UUID 16, added 8, path string
 //

@@ -87,6 +87,8 @@ func samples() []sample {
 				"00 00 00 01 6b 00 00 00 00 1a 0068e5cf8b010000 " + goldenPart + " 00"},
 		{name: "locked upload", key: keyWithID(nil, spaceUpload, 7, "k", UploadID{9}), decode: func(k, v []byte) (any, error) { return decodeUpload(k, v) },
 			golden: "03 0068e5cf8b010000 00 00 00 00 00 00 05 0068e5cf8b010000"},
+		{name: "quota", key: keyAccountQuota("42"), decode: func(k, v []byte) (any, error) { return decodeQuota(k, v) },
+			golden: "01 01 0a00000000000000 0b00000000000000 ffffffffffffffff 0200000000000000"},
 	}
 	list[0].value = EncodeVersion(nil, sampleVersion())
 	list[1].value = seal(appendPartRecord(nil, samplePart()), 0, list[1].key)
@@ -112,6 +114,7 @@ func samples() []sample {
 		Lock: Lock{Mode: LockCompliance, Until: since, Hold: HoldOn}})
 	list[17].value = encodeUpload(nil, list[17].key, &Upload{Initiated: since,
 		Template: Version{Lock: Lock{Mode: LockGovernance, Until: since, Hold: HoldOff}}})
+	list[18].value = encodeQuota(list[18].key, &QuotaState{Limit: Quota{10, 11}, Used: Quota{-1, 2}, Counting: true})
 	return list
 }
 

@@ -26,6 +26,8 @@ var (
 	ErrLocked = errors.New("protected by object lock")
 	// ErrNotVersioned: locks need a bucket in which versioning is enabled.
 	ErrNotVersioned = errors.New("versioning is not enabled")
+	// ErrQuota: the bucket or its owner may not have more; nothing was done.
+	ErrQuota = errors.New("quota exceeded")
 	// ErrStale: the record changed since the caller read it; nothing was done.
 	ErrStale = errors.New("record changed")
 	// ErrTooLarge: a key or a value is beyond the limits of KV.

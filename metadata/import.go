@@ -89,7 +89,7 @@ func (o *object) insert(v *Version) error {
 			}
 		}
 		if old != nil && bytes.Compare(old.ID[:], v.ID[:]) < 0 {
-			return o.discard(v)
+			return o.db.discard(o.t, o.s, v)
 		}
 		if old != nil {
 			if err := o.replaceNull(); err != nil {
@@ -103,6 +103,11 @@ func (o *object) insert(v *Version) error {
 	}
 	if err := o.addOld(v); err != nil {
 		return err
+	}
+	if !v.DeleteMarker {
+		if err := charge(o.t, o.bucket, Quota{v.Size, 1}); err != nil {
+			return err
+		}
 	}
 	return o.promote()
 }

@@ -16,6 +16,7 @@ const (
 	spaceNull    = 'n'
 	spaceObject  = 'o'
 	spacePart    = 'p'
+	spaceQuota   = 'q'
 	spaceTarget  = 't'
 	spaceUpload  = 'u'
 	spaceVersion = 'v'

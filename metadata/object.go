@@ -196,7 +196,14 @@ func (o *object) removeOld(v *Version) error {
 }
 
 // discard queues the chunk sets of a version whose record goes away.
-func (o *object) discard(v *Version) error { return o.db.discard(o.t, o.s, v) }
+func (o *object) discard(v *Version) error {
+	if !v.DeleteMarker {
+		if err := charge(o.t, o.bucket, Quota{-v.Size, -1}); err != nil {
+			return err
+		}
+	}
+	return o.db.discard(o.t, o.s, v)
+}
 
 func (db *DB) discard(t Txn, s *scratch, v *Version) error {
 	for _, p := range []*Part{v.Inline, v.Manifest, v.LockPart} {

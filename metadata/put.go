@@ -50,6 +50,10 @@ func (o *object) put(v *Version) error {
 	if err := o.retire(); err != nil {
 		return err
 	}
+	// Last, so that what it replaces makes room for it.
+	if err := charge(o.t, o.bucket, Quota{v.Size, 1}); err != nil {
+		return err
+	}
 	return o.setCurrent(v)
 }
 

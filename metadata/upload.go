@@ -83,16 +83,21 @@ func (db *DB) PutPart(ctx context.Context, bucket, key string, id UploadID, p *P
 		if err != nil {
 			return err
 		}
+		more := p.Size
 		if raw != nil {
 			var old Part
 			if err := decodePart(s.key, raw, &old); err != nil {
 				return fmt.Errorf("part %d: %w", p.Number, err)
 			}
+			more -= old.Size
 			if old.Set != p.Set {
 				if err := db.queueSet(t, s, old.Set, old.Targets); err != nil {
 					return err
 				}
 			}
+		}
+		if err := charge(t, b, Quota{Bytes: more}); err != nil {
+			return err
 		}
 		return putPart(t, s, id, p)
 	})
@@ -167,6 +172,9 @@ func (db *DB) Abort(ctx context.Context, bucket, key string, id UploadID) error 
 			return ErrNoSuchUpload
 		}
 		if err := t.Delete(s.key); err != nil {
+			return err
+		}
+		if err := chargeParts(t, s, b, id); err != nil {
 			return err
 		}
 		return db.queueUpload(t, s, id)

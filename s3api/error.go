@@ -97,6 +97,7 @@ var translations = [...]struct {
 	{metadata.ErrTooManyBuckets, errTooManyBuckets},
 	{metadata.ErrLocked, errObjectLocked},
 	{metadata.ErrNotVersioned, errInvalidBucketState.saying("Versioning must be 'Enabled' on the bucket to apply a Object Lock configuration")},
+	{metadata.ErrQuota, errQuotaExceeded},
 	{metadata.ErrStale, errConditionalRequestConflict},
 	{store.ErrBusy, errSlowDown},
 	{fair.ErrRate, errSlowDown},

@@ -61,6 +61,7 @@ var (
 	errNotModified                = &Error{Code: "NotModified", Status: http.StatusNotModified, Message: "Not Modified"}
 	errObjectLocked               = &Error{Code: "AccessDenied", Status: http.StatusForbidden, Message: "Access Denied because object protected by object lock."}
 	errPreconditionFailed         = &Error{Code: "PreconditionFailed", Status: http.StatusPreconditionFailed, Message: "At least one of the pre-conditions you specified did not hold"}
+	errQuotaExceeded              = &Error{Code: "QuotaExceeded", Status: http.StatusForbidden, Message: "The bucket or its owner holds as much as it may. Delete something, or ask the administrator for a larger quota."}
 	errRequestTimeout             = &Error{Code: "RequestTimeout", Status: http.StatusBadRequest, Message: "Your socket connection to the server was not read from or written to within the timeout period. Idle connections will be closed."}
 	errServiceUnavailable         = &Error{Code: "ServiceUnavailable", Status: http.StatusServiceUnavailable, Message: "Service is unable to handle request."}
 	errSlowDown                   = &Error{Code: "SlowDown", Status: http.StatusServiceUnavailable, Message: "Please reduce your request rate."}

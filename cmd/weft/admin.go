@@ -44,7 +44,7 @@ may write there may administer, and nobody else.`,
 		snapshotCommand(&f), newRebuildCommand(&f), newMetadataCommand(&f),
 		newTargetsCommand(&f, "target", "node3:/mnt/ost0", "node3:/mnt/ost2"), newTargetsCommand(&f, "node", "node3", "node7=/mnt/ost0,/mnt/ost1"))
 	cmd.AddCommand(newIdentityCommands(&f)...)
-	cmd.AddCommand(newLimitCommand(&f))
+	cmd.AddCommand(newLimitCommand(&f), newQuotaCommand(&f))
 	return cmd
 }
 

@@ -17,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/weftstore/weft/metadata"
 	"github.com/weftstore/weft/s3api/fair"
 	"github.com/weftstore/weft/store"
 )
@@ -32,6 +33,14 @@ type Args struct {
 	Name     string   `json:"name,omitempty"`     // of a target or a node
 
 	Identity *Identity `json:"identity,omitempty"`
+	Quota    *Quota    `json:"quota,omitempty"`
+}
+
+// Quota are the arguments of the operation "quota"; without a bucket and an account it
+// lists all of them.
+type Quota struct {
+	metadata.QuotaOf
+	Limit metadata.Quota `json:"limit"`
 }
 
 // Identity are the arguments of the operation "identity".

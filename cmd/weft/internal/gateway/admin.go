@@ -53,7 +53,7 @@ func (g *Gateway) adminOps() map[string]adminsock.Op {
 			return g.store.Check(ctx, store.CheckOptions{Deep: a.Deep}, r)
 		},
 		"drain": g.drain, "undrain": g.undrain, "remove": g.remove, "add": g.add, "map": g.listMap,
-		"identity": g.identity,
+		"identity": g.identity, "quota": g.quota,
 		"snapshot": func(ctx context.Context, _ adminsock.Args, _ store.Report) (any, error) {
 			return struct{}{}, g.store.Snapshot(ctx)
 		},
