@@ -122,6 +122,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	a := s3api.Access{RequestID: q.id, Operation: q.operation(), Method: r.Method, Remote: r.RemoteAddr, AccessKey: q.access, Account: q.account,
 		Status: status, Code: code, Sent: int64(sent), Received: max(r.ContentLength, 0), Duration: h.cfg.Now().Sub(start)}
+	if len(q.who.ARNs) > 0 {
+		a.Principal = q.who.ARNs[0]
+	}
 	h.cfg.Access(a)
 }
 

@@ -84,6 +84,7 @@ type Access struct {
 	Remote    string // address of the client
 	AccessKey string // who asked; "" for nobody
 	Account   string // whose key that is; "" for nobody
+	Principal string // ARN of who that is; "" for nobody
 	Bucket    string
 	Key       string
 	Status    int    // as sent; 0 when the connection ended before

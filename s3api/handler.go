@@ -272,7 +272,11 @@ func (h *Handler) access(c *call, start time.Time, failed *Error, cause error) {
 		a.Operation = c.route.Operation
 	}
 	if c.auth != nil {
-		a.AccessKey, a.Account = c.auth.Identity.AccessKey, c.who().Account
+		who := c.who()
+		a.AccessKey, a.Account = c.auth.Identity.AccessKey, who.Account
+		if len(who.ARNs) > 0 {
+			a.Principal = who.ARNs[0]
+		}
 	}
 	if failed != nil {
 		a.Code = failed.Code

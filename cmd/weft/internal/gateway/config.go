@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"time"
 
 	"github.com/weftstore/weft/cmd/weft/internal/settings"
@@ -38,6 +39,12 @@ type Config struct {
 	// Places is how many requests work at once while several accounts contend; 0 is 8 for
 	// each core.
 	Places int `toml:"places"`
+
+	// AuditLog is a file for a line of JSON for each request, AuditWebhook a URL that gets
+	// them instead; "" is neither. AuditTokenFile has the webhook's bearer token.
+	AuditLog       string `toml:"audit-log"`
+	AuditWebhook   string `toml:"audit-webhook"`
+	AuditTokenFile string `toml:"audit-token-file"`
 
 	// Metrics is the address to serve /metrics on; "" is nowhere.
 	Metrics string `toml:"metrics"`
@@ -88,6 +95,12 @@ func (c *Config) Validate() error {
 	}
 	if _, _, err := net.SplitHostPort(c.Metrics); c.Metrics != "" && err != nil {
 		bad("--metrics %q: want HOST:PORT: %w", c.Metrics, err)
+	}
+	if c.AuditLog != "" && c.AuditWebhook != "" {
+		bad("--audit-log and --audit-webhook: give one of them")
+	}
+	if u, err := url.Parse(c.AuditWebhook); c.AuditWebhook != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
+		bad("--audit-webhook %q: want an http or https URL", c.AuditWebhook)
 	}
 	if c.Places < 0 {
 		bad("--places %d: want a number of requests, or 0 for 8 for each core", c.Places)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/weftstore/weft/cmd/weft/internal/adminsock"
+	"github.com/weftstore/weft/cmd/weft/internal/audit"
 	"github.com/weftstore/weft/cmd/weft/internal/member"
 	"github.com/weftstore/weft/cmd/weft/internal/metrics"
 	"github.com/weftstore/weft/cmd/weft/internal/roster"
@@ -72,6 +73,7 @@ type Gateway struct {
 	registry  *identity.Registry
 	directory *identity.Directory
 
+	audit    *audit.Log // nil without one
 	nodes    *nodes
 	pools    []*rdma.Pool
 	store    *store.Store
@@ -86,7 +88,7 @@ type Gateway struct {
 // open but the parts.
 func New(ctx context.Context, cfg Config, p Parts) (*Gateway, error) {
 	g := &Gateway{cfg: cfg, parts: p, log: p.Logger, operator: s3api.Operator()}
-	for _, step := range []func(context.Context) error{g.openNodes, g.openPools, g.openStore, g.listen} {
+	for _, step := range []func(context.Context) error{g.openNodes, g.openPools, g.openStore, g.openAudit, g.listen} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, g.Close())
 		}

@@ -20,6 +20,9 @@ import (
 // s3Server is the S3 front end.
 func (g *Gateway) s3Server() (*http.Server, error) {
 	access := g.access(func(a s3api.Access) {
+		if g.audit != nil {
+			g.audit.Access(a)
+		}
 		if a.Status >= http.StatusInternalServerError && a.Status != http.StatusNotImplemented && a.Err != nil {
 			g.log.Error("request failed", "id", a.RequestID, "op", a.Operation, "bucket", a.Bucket, "key", a.Key,
 				"status", a.Status, "code", a.Code, "err", a.Err)

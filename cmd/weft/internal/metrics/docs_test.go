@@ -46,6 +46,8 @@ that only the monitoring reaches. Buckets, keys, client addresses and access key
 the route table that is implemented, else ` + "`unimplemented`" + ` or ` + "`unknown`" + `. The metrics of the Go runtime (` + "`go_*`" + `) and of the process
 (` + "`process_*`" + `) are there as well. [RDMA.md](RDMA.md) tells how to read those of the fabric beside the counters of the device.
 
+` + "`iam` and `sts`" + ` are all actions of theirs. Accounts beyond the first 256 that are seen count as ` + "`other`" + `.
+
 A part of a process that does not answer within 3 s is missing from that scrape and has 0 in ` + "`weft_collector_up`" + `.
 
 | metric | type | labels | meaning |

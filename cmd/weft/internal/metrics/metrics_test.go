@@ -87,6 +87,7 @@ func newRig(t *testing.T) *rig {
 	r.events = r.StoreEvents(store.Events{})
 	r.Store(r.store)
 	r.access = r.Access(nil)
+	r.Audit(func() int64 { return 0 })
 	return r
 }
 

@@ -43,6 +43,7 @@ func (s *Set) Access(next func(s3api.Access)) func(s3api.Access) {
 	}, []string{"operation"})
 	s.reg.MustRegister(durations)
 
+	accounts := s.accounts()
 	ops := map[string]*opMetrics{}
 	add := func(name string) {
 		if ops[name] != nil {
@@ -86,6 +87,7 @@ func (s *Set) Access(next func(s3api.Access)) func(s3api.Access) {
 		m.sent.Add(float64(max(a.Sent, 0)))
 		m.received.Add(float64(max(a.Received, 0)))
 		m.duration.Observe(a.Duration.Seconds())
+		accounts.access(&a)
 		if next != nil {
 			next(a)
 		}

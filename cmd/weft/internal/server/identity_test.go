@@ -2,6 +2,8 @@ package server
 
 import (
 	"bytes"
+	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net/http"
@@ -17,6 +19,9 @@ import (
 	"github.com/weftstore/weft/cmd/weft/internal/adminsock"
 	"github.com/weftstore/weft/cmd/weft/internal/gateway"
 	"github.com/weftstore/weft/identity"
+	"github.com/weftstore/weft/metadata"
+	"github.com/weftstore/weft/s3api/fair"
+	"github.com/weftstore/weft/s3api/sigv4"
 )
 
 // identity runs one operation through the admin socket.
@@ -49,6 +54,7 @@ func wantCode(t *testing.T, what string, err error, code string) {
 // policies, sessions, revocation and a restart; and looks for secrets where none may be.
 func TestTenants(t *testing.T) {
 	cfg := testConfig(t, 4)
+	cfg.AuditLog = filepath.Join(cfg.State, "audit.jsonl")
 	var log bytes.Buffer
 	r := start(t, cfg, slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	ctx := t.Context()
@@ -122,8 +128,53 @@ func TestTenants(t *testing.T) {
 	r.identity(cfg, adminsock.Identity{Op: "key disable", Key: alice.ID, On: true}, &none)
 	wantCode(t, "a disabled key", put(cl, "data"), "InvalidAccessKeyId")
 	wantCode(t, "its session", put(r.as(session.AccessKey, session.Secret, session.Token), "data"), "InvalidAccessKeyId")
+	wantCode(t, "a wrong secret", put(r.as(roots[0].ID, alice.Secret, ""), "data"), "SignatureDoesNotMatch")
+	answers := r.wrong("http://"+r.Addr()+"/data/k", roots[0], alice, session)
 	r.stop()
-	mustNotHold(t, cfg, log.String(), roots[0].Secret, roots[1].Secret, alice.Secret, session.Secret, session.Token)
+	if audit, err := os.ReadFile(cfg.AuditLog); err != nil || !strings.Contains(string(audit), `"operation":"PutObject"`) || !strings.Contains(string(audit), `"principal":"arn:aws:iam::`+accounts[1].ID+`:user/alice"`) {
+		t.Errorf("audit log: %v\n%s", err, audit)
+	}
+	mustNotHold(t, cfg, log.String()+answers, roots[0].Secret, roots[1].Secret, alice.Secret, session.Secret, session.Token)
+}
+
+// wrong sends requests that fail in many ways and collects what is answered.
+func (r *rig) wrong(url string, root, user gateway.NewKey, s identity.Session) string {
+	r.t.Helper()
+	var all strings.Builder
+	for _, c := range []struct {
+		signer *sigv4.Signer
+		token  string
+	}{
+		{&sigv4.Signer{Credentials: sigv4.Credentials{AccessKey: root.ID, SecretKey: "wrong"}, Region: "us-east-1"}, ""},
+		{&sigv4.Signer{Credentials: sigv4.Credentials{AccessKey: root.ID, SecretKey: root.Secret}, Region: "nowhere"}, ""},
+		{&sigv4.Signer{Credentials: sigv4.Credentials{AccessKey: user.ID, SecretKey: user.Secret}, Region: "us-east-1"}, ""},
+		{&sigv4.Signer{Credentials: sigv4.Credentials{AccessKey: s.AccessKey, SecretKey: s.Secret}, Region: "us-east-1"}, "forged" + s.Token[6:10]},
+	} {
+		for _, method := range []string{http.MethodGet, http.MethodPut, http.MethodPost} {
+			req, err := http.NewRequestWithContext(r.t.Context(), method, url+"?partNumber=x&uploadId=y", http.NoBody)
+			if err != nil {
+				r.t.Fatal(err)
+			}
+			if c.token != "" {
+				req.Header.Set("X-Amz-Security-Token", c.token)
+			}
+			if err := c.signer.SignHeader(req, sigv4.EmptySHA256, time.Now()); err != nil {
+				r.t.Fatal(err)
+			}
+			resp, err := r.trans.RoundTrip(req)
+			if err != nil {
+				r.t.Fatal(err)
+			}
+			body, _ := io.ReadAll(resp.Body)
+			resp.Body.Close()
+			if resp.StatusCode < 400 {
+				r.t.Errorf("%s: %d", method, resp.StatusCode)
+			}
+			all.Write(body)
+			fmt.Fprintln(&all, resp.Header)
+		}
+	}
+	return all.String()
 }
 
 func (r *rig) status(url string) int {
@@ -168,5 +219,50 @@ func mustNotHold(t *testing.T, cfg Config, log string, secrets ...string) {
 	}
 	if files < 5 {
 		t.Errorf("looked at %d files only", files)
+	}
+}
+
+// TestBounds: a quota and a limit that are set through the admin socket hold for requests.
+func TestBounds(t *testing.T) {
+	cfg := testConfig(t, 4)
+	r := start(t, cfg, slog.New(slog.DiscardHandler))
+	ctx := t.Context()
+	var account identity.Account
+	var key gateway.NewKey
+	var none struct{}
+	r.identity(cfg, adminsock.Identity{Op: "account create", Name: "physics"}, &account)
+	r.identity(cfg, adminsock.Identity{Op: "key create", Account: "physics"}, &key)
+	cl := r.as(key.ID, key.Secret, "")
+	put := func(name string, size int) error {
+		_, err := cl.PutObject(ctx, "data", name, bytes.NewReader(make([]byte, size)), int64(size), minio.PutObjectOptions{})
+		return err
+	}
+	wantCode(t, "make a bucket", cl.MakeBucket(ctx, "data", minio.MakeBucketOptions{}), "")
+	wantCode(t, "before", put("a", 1000), "")
+	quota := func(q *adminsock.Quota, result any) {
+		t.Helper()
+		c := adminsock.Client{Socket: filepath.Join(cfg.State, adminsock.SocketFile)}
+		if err := c.Do(ctx, "quota", adminsock.Args{Quota: q}, nil, result); err != nil {
+			t.Fatal(err)
+		}
+	}
+	quota(&adminsock.Quota{QuotaOf: metadata.QuotaOf{Account: "physics"}, Limit: metadata.Quota{Bytes: 2000}}, &none)
+	wantCode(t, "beyond", put("b", 1001), "QuotaExceeded")
+	wantCode(t, "within", put("b", 1000), "")
+	wantCode(t, "full", put("c", 1), "QuotaExceeded")
+	var list []metadata.QuotaState
+	if quota(nil, &list); len(list) != 1 || list[0].Used != (metadata.Quota{Bytes: 2000, Objects: 2}) || list[0].Account != account.ID {
+		t.Errorf("%+v", list)
+	}
+
+	r.identity(cfg, adminsock.Identity{Op: "limit", Account: "physics", Limits: fair.Rates{Requests: 20}}, &none)
+	begin := time.Now()
+	for range 30 {
+		if _, err := cl.StatObject(ctx, "data", "a", minio.StatObjectOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if took := time.Since(begin); took < 400*time.Millisecond {
+		t.Errorf("30 requests at 20 a second, with as many in store, took %s", took)
 	}
 }

@@ -1,0 +1,185 @@
+package audit
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/weftstore/weft/s3api"
+)
+
+var quiet = slog.New(slog.DiscardHandler)
+
+func keysOf(t *testing.T, data []byte) (keys []string) {
+	t.Helper()
+	d := json.NewDecoder(bytes.NewReader(data))
+	for {
+		var l line
+		if err := d.Decode(&l); errors.Is(err, io.EOF) {
+			return keys
+		} else if err != nil {
+			t.Fatal(err, string(data))
+		}
+		keys = append(keys, l.Key)
+	}
+}
+
+func TestFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	l, err := ToFile(path, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 500 {
+				l.Access(s3api.Access{Key: "k\n\"<", Status: 200})
+			}
+		})
+	}
+	wg.Wait()
+	if err := errors.Join(l.Close(), l.Close()); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil || len(keysOf(t, data)) != 4000 || bytes.Count(data, []byte("\n")) != 4000 || l.Lost() != 0 {
+		t.Errorf("%d lines, %d lost, %v", bytes.Count(data, []byte("\n")), l.Lost(), err)
+	}
+	l.Access(s3api.Access{})
+	if l.Lost() != 1 {
+		t.Error("a line after the end was not counted")
+	}
+}
+
+// TestMoved: a file that was moved away is made anew.
+func TestMoved(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	f := &file{path: path}
+	write := func(s string) {
+		t.Helper()
+		if _, err := f.Write([]byte(s)); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Flush(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l, err := ToFile(path, quiet) // as at the start
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	if err := f.reopen(); err != nil {
+		t.Fatal(err)
+	}
+	f.w = newWriter(f.f)
+	write("1")
+	if err := os.Rename(path, path+".1"); err != nil {
+		t.Fatal(err)
+	}
+	write("2")
+	write("3")
+	old, _ := os.ReadFile(path + ".1")
+	data, _ := os.ReadFile(path)
+	if string(old) != "12" || string(data) != "3" {
+		t.Errorf("%q, %q", old, data)
+	}
+	f.Close()
+}
+
+// TestWebhook: lines arrive in order and once each though the receiver fails at times, and
+// a restart sends what was left.
+func TestWebhook(t *testing.T) {
+	var mu sync.Mutex
+	var got []byte
+	up, calls := false, 0
+	arrived := make(chan struct{}, 1000)
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		mu.Lock()
+		defer mu.Unlock()
+		if calls++; !up || r.Header.Get("Authorization") != "Bearer token" {
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		got = append(got, body...)
+		arrived <- struct{}{}
+	}))
+	defer srv.Close()
+	dir := t.TempDir()
+	token := filepath.Join(dir, "token")
+	if err := os.WriteFile(token, []byte("token\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	hook := Webhook{URL: srv.URL, TokenFile: token, Spool: filepath.Join(dir, "spool")}
+	l, err := ToWebhook(hook, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Access(s3api.Access{Key: "first", Status: 200})
+	l.Close() // the receiver is not there
+	mu.Lock()
+	up = true
+	if len(got) != 0 {
+		t.Errorf("%s", got)
+	}
+	mu.Unlock()
+	if l, err = ToWebhook(hook, quiet); err != nil {
+		t.Fatal(err)
+	}
+	<-arrived
+	l.Access(s3api.Access{Key: "second", Status: 200})
+	<-arrived
+	l.Close()
+	mu.Lock()
+	defer mu.Unlock()
+	if keys := strings.Join(keysOf(t, got), " "); keys != "first second" {
+		t.Errorf("%q", keys)
+	}
+	if left, _ := os.ReadDir(hook.Spool); len(left) != 0 {
+		t.Errorf("%d segments are left", len(left))
+	}
+}
+
+// TestSpoolFull: what does not fit on the disk is refused, and there is room again later.
+func TestSpoolFull(t *testing.T) {
+	s := &spool{hook: Webhook{Spool: t.TempDir()}, limit: 3 << 20, wake: make(chan struct{}, 1)}
+	b := bytes.Repeat([]byte("x"), 64<<10)
+	n := 0
+	for ; n < 1000; n++ {
+		if _, err := s.Write(b); err != nil {
+			if !errors.Is(err, errSpoolFull) {
+				t.Fatal(err)
+			}
+			break
+		}
+	}
+	if n < 40 || n > 60 {
+		t.Errorf("%d writes of 64 KiB into 3 MiB", n)
+	}
+	names, _, _ := s.segments()
+	for _, name := range names {
+		if err := os.Remove(filepath.Join(s.hook.Spool, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Write(b); err != nil {
+		t.Error(err)
+	}
+	if err := s.seal(); err != nil {
+		t.Fatal(err)
+	}
+}
