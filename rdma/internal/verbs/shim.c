@@ -1,5 +1,6 @@
 //go:build linux
 
+#include <sched.h>
 #include <arpa/inet.h>
 #include <dlfcn.h>
 #include <endian.h>
@@ -240,7 +241,10 @@ int wv_cq_poll(void *cq, struct wv_completion *out, int max, int64_t spin_ns)
 	do {
 		for (int i = 0; i < 8 && n == 0; i++)
 			n = drain(cq, out, max);
-	} while (n == 0 && now_ns() < end);
+		if (n != 0)
+			break;
+		sched_yield(); /* a device in software needs the processor, too */
+	} while (now_ns() < end);
 	return n;
 }
 
