@@ -17,6 +17,10 @@ func railAddr(t *testing.T, i int) string {
 	return net.JoinHostPort([]string{"10.0.0.1", "10.0.0.2"}[i], "0")
 }
 
-func TestRDMAConformance(t *testing.T) { conform(t, Verbs, railAddr(t, 1), rdma.Options{}) }
+func TestRDMAConformance(t *testing.T) {
+	conform(t, Verbs, railAddr(t, 1), rdma.Options{Staging: 2 * rdma.MaxBulk})
+}
 
-func TestRDMAConformanceAuto(t *testing.T) { conform(t, Auto, railAddr(t, 1), rdma.Options{}) }
+func TestRDMAConformanceAuto(t *testing.T) {
+	conform(t, Auto, railAddr(t, 1), rdma.Options{Staging: 2 * rdma.MaxBulk})
+}
