@@ -47,6 +47,11 @@ func newOp(s *Service) *op {
 // Handler answers the protocol, for rdma.Transport.Serve.
 func (s *Service) Handler() rdma.Handler { return s.handle }
 
+// Prompt is for rdma.Options: these requests ask for what is in memory.
+func Prompt(req []byte) bool {
+	return len(req) >= requestSize && req[1] == wireVersion && (opcode(req[0]) == opStatus || opcode(req[0]) == opIdentify)
+}
+
 func (s *Service) handle(ctx context.Context, p rdma.Peer, req, rep []byte) int {
 	o := s.ops.Get().(*op)
 	o.ctx, o.peer = ctx, p

@@ -30,9 +30,14 @@ type Options struct {
 	KeepAlive time.Duration
 	// DialTimeout bounds the making of one lane; 2 s.
 	DialTimeout time.Duration
-	// SpinFor is how long a caller polls for its reply before it sleeps (verbs);
+	// SpinFor is how long an end polls for what it waits for before it sleeps (verbs);
 	// 20 us. Negative: never.
 	SpinFor time.Duration
+	// Prompt says of a request that its handler waits for nothing, transfers included:
+	// no lock that is held for long, no file, no other peer. The goroutine that receives
+	// runs it, which spares a change of threads, and receives nothing meanwhile. nil is
+	// never. Only for servers.
+	Prompt func(req []byte) bool
 	// TLS encrypts (tcp). Both ends must agree.
 	TLS bool
 	// HugePages asks for registered memory in huge pages. Where there are none left

@@ -39,6 +39,7 @@ may use it; what it uses is bounded.`,
 		if cmd.Flags().Changed("staging") {
 			o.Staging = int(staging)
 		}
+		o.Prompt = bench.Prompt
 		t, err := f.open(kind, o)
 		if err != nil {
 			return err

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 
 	"github.com/weftstore/weft/cmd/weft/internal/cluster"
+	"github.com/weftstore/weft/node"
 	"github.com/weftstore/weft/rdma"
 	"github.com/weftstore/weft/rdma/network"
 )
@@ -24,7 +25,9 @@ func openFabric(f *cluster.File, log *slog.Logger) (transport, error) {
 	if err != nil {
 		return nil, err
 	}
-	return openTransport(f.Fabric.Transport, f.Fabric.Options(secret, log))
+	o := f.Fabric.Options(secret, log)
+	o.Prompt = node.Prompt
+	return openTransport(f.Fabric.Transport, o)
 }
 
 // openTransport makes a transport of a kind: "auto", "verbs" or "tcp".

@@ -2,6 +2,7 @@ package network
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -16,6 +17,7 @@ import (
 type incoming struct {
 	l         *served
 	m         wire.Message
+	prompt    bool // see Options.Prompt
 	ctx       callContext
 	transfers gate.Gate // shut when the handler has returned
 }
@@ -98,6 +100,9 @@ func (c *incoming) Push(ctx context.Context, dst rdma.Remote, fill func(p []byte
 
 // transfer lends staging memory to f.
 func (c *incoming) transfer(ctx context.Context, r rdma.Remote, f func(p []byte) error) error {
+	if c.prompt {
+		return errPromptTransfer
+	}
 	if r.Len > rdma.MaxBulk {
 		return fmt.Errorf("transfer of %d bytes: %w", r.Len, rdma.ErrTooLarge)
 	}
@@ -119,7 +124,10 @@ func (c *incoming) transfer(ctx context.Context, r rdma.Remote, f func(p []byte)
 	return f(p)
 }
 
-var errCanceled = context.Canceled
+var (
+	errCanceled       = context.Canceled
+	errPromptTransfer = errors.New("the handler of a request that Options.Prompt names does not transfer")
+)
 
 // callContext is the context of a handler. Its timer is only made for those who ask
 // for Done. The zero value has no deadline.

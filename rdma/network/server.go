@@ -251,7 +251,8 @@ func (l *served) Receive(m wire.Message) wire.Work {
 		}
 		return nil
 	case wire.Ping:
-		return answer{l.w, wire.Message{Kind: wire.Pong, ID: m.ID}}
+		_ = l.w.Send(wire.Message{Kind: wire.Pong, ID: m.ID}) // an error means that the lane breaks
+		return nil
 	}
 	return breaking{l.w, fmt.Errorf("message of kind %d at the answering end", m.Kind)}
 }
@@ -259,7 +260,8 @@ func (l *served) Receive(m wire.Message) wire.Work {
 func (l *served) called(m wire.Message) wire.Work {
 	if !l.s.handlers.Enter() {
 		m.Hold.Release()
-		return answer{l.w, wire.Message{Kind: wire.Refuse, ID: m.ID}}
+		_ = l.w.Send(wire.Message{Kind: wire.Refuse, ID: m.ID}) // an error means that the lane breaks
+		return nil
 	}
 	c := newIncoming(l, m)
 	l.mu.Lock()
@@ -274,17 +276,13 @@ func (l *served) called(m wire.Message) wire.Work {
 		l.s.handlers.Leave()
 		return breaking{l.w, errors.New("a call without a slot")}
 	}
+	if prompt := l.s.t.o.Prompt; prompt != nil && prompt(m.Body) {
+		c.prompt = true
+		c.Run()
+		return nil
+	}
 	return c
 }
-
-// answer is the work of sending a message.
-type answer struct {
-	w wire.Lane
-	m wire.Message
-}
-
-// Run implements wire.Work.
-func (a answer) Run() { _ = a.w.Send(a.m) } // an error means that the lane breaks
 
 // Broken implements wire.Receiver.
 func (l *served) Broken(error) {

@@ -14,12 +14,13 @@ import (
 const (
 	// batch is how many completions are taken at once.
 	batch = 32
-	// spinStep is how long a caller polls between looks whether it is done.
+	// spinStep is how long one call into C polls. Longer ones make Go's scheduler take
+	// the processor away and start threads, which costs more than what is waited for.
 	spinStep = 5 * time.Microsecond
 	// spinTrial is which of so many calls polls although polling did not pay lately.
-	spinTrial = 64
+	spinTrial = 16
 	// spinCredit is how many vain polls a successful one makes up for.
-	spinCredit = 8
+	spinCredit = 32
 )
 
 // poller takes completions. One goroutine at a time does, the one that has turn.
@@ -103,7 +104,9 @@ func (p *poller) lead() {
 	for {
 		n := 0
 		if p.worth() {
-			n, _ = p.l.cq.Poll(p.out[:], p.spinFor) // an error comes again from Wait
+			for begin := time.Now(); n == 0 && time.Since(begin) < p.spinFor; {
+				n, _ = p.l.cq.Poll(p.out[:], min(p.spinFor, spinStep)) // an error comes again from Wait
+			}
 			p.paid(n > 0)
 			p.take(n)
 		}

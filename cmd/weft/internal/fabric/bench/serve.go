@@ -31,6 +31,12 @@ func NewServer(wires func() []rdma.Counted) *Server {
 // Handler is for rdma.Transport.Serve.
 func (s *Server) Handler() rdma.Handler { return s.handle }
 
+// Prompt is for rdma.Options: echoes wait for nothing.
+func Prompt(req []byte) bool {
+	op, _, ok := known(req)
+	return ok && op == opPing
+}
+
 func (s *Server) handle(ctx context.Context, p rdma.Peer, req, rep []byte) int {
 	op, _, ok := known(req)
 	switch {
