@@ -321,3 +321,40 @@ func TestStaging(t *testing.T) {
 		}
 	})
 }
+
+// TestPrompt: prompt requests are handled as they arrive, one after the other, and must
+// not transfer; others do not wait for each other.
+func TestPrompt(t *testing.T) {
+	var under, most atomic.Int64
+	o := rdma.Options{Lanes: 1, Prompt: func(req []byte) bool { return string(req) == "prompt" }}
+	hold := make(chan struct{})
+	r := newRig(t, o, func(ctx context.Context, p rdma.Peer, req, rep []byte) int {
+		if string(req) == "slow" {
+			<-hold
+			return 0
+		}
+		most.Store(max(most.Load(), under.Add(1)))
+		defer under.Add(-1)
+		err := p.Pull(ctx, rdma.Remote{Len: 1}, func([]byte) error { return nil })
+		if !errors.Is(err, errPromptTransfer) {
+			return copy(rep, "pulled")
+		}
+		return copy(rep, req)
+	}, newCables())
+	var slow, all sync.WaitGroup
+	slow.Go(func() { _, _ = r.c.Call(t.Context(), []byte("slow"), nil) })
+	for range 8 {
+		all.Go(func() {
+			rep := make([]byte, 8)
+			if n, err := r.c.Call(t.Context(), []byte("prompt"), rep); err != nil || string(rep[:n]) != "prompt" {
+				t.Errorf("call: %q, %v", rep[:n], err)
+			}
+		})
+	}
+	all.Wait()
+	close(hold)
+	slow.Wait()
+	if most.Load() != 1 {
+		t.Errorf("%d prompt handlers of one lane ran at once", most.Load())
+	}
+}

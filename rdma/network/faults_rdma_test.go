@@ -24,12 +24,13 @@ import (
 // right error, memory that Call has given back is not written any more, and no queue
 // pair, registration, file descriptor or goroutine is left.
 
-// patience bounds what must happen. It is no measure of speed.
-const patience = 60 * time.Second
+// verbsPatience bounds what must happen: a queue pair gives up a dead link after some
+// 20 s. It is no measure of speed.
+const verbsPatience = 60 * time.Second
 
 func limited(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), verbsPatience)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -46,13 +47,13 @@ var warm = sync.OnceFunc(func() {
 	}
 })
 
-// noLeaks compares what the process has with what it had before, when all is closed.
-func noLeaks(t *testing.T) {
+// noRDMALeaks compares what the process has with what it had before, when all is closed.
+func noRDMALeaks(t *testing.T) {
 	t.Helper()
 	warm()
 	before := resources(t)
 	t.Cleanup(func() {
-		deadline := time.Now().Add(patience)
+		deadline := time.Now().Add(verbsPatience)
 		for now := resources(t); ; now = resources(t) {
 			if now == before {
 				return
@@ -110,8 +111,8 @@ func (h *pushing) handle(ctx context.Context, p rdma.Peer, req, rep []byte) int 
 	return copy(rep, req)
 }
 
-// rig is a caller with memory and an answerer.
-type rig struct {
+// verbsRig is a caller with memory and an answerer.
+type verbsRig struct {
 	near, far *Transport
 	server    rdma.Server
 	conn      rdma.Conn
@@ -119,11 +120,11 @@ type rig struct {
 	h         *pushing
 }
 
-func newRig(t *testing.T, o rdma.Options) *rig {
+func newVerbsRig(t *testing.T, o rdma.Options) *verbsRig {
 	t.Helper()
 	addr := railAddr(t, 1)
-	noLeaks(t)
-	r := &rig{near: open(t, Verbs, o), far: open(t, Verbs, o), h: newPushing()}
+	noRDMALeaks(t)
+	r := &verbsRig{near: open(t, Verbs, o), far: open(t, Verbs, o), h: newPushing()}
 	var err error
 	if r.server, err = r.far.Serve(addr, r.h.handle); err != nil {
 		t.Fatal(err)
@@ -144,13 +145,13 @@ func newRig(t *testing.T, o rdma.Options) *rig {
 	return r
 }
 
-func (r *rig) call(ctx context.Context) error {
+func (r *verbsRig) call(ctx context.Context) error {
 	_, err := r.conn.Call(ctx, []byte("x"), make([]byte, 8))
 	return err
 }
 
 // works waits until calls get through, as they must when a lane was made anew.
-func (r *rig) works(t *testing.T) {
+func (r *verbsRig) works(t *testing.T) {
 	t.Helper()
 	r.h.times.Store(1)
 	for ctx := limited(t); ; {
@@ -166,7 +167,7 @@ func (r *rig) works(t *testing.T) {
 }
 
 // untouched poisons the caller's memory and checks that nobody writes to it.
-func (r *rig) untouched(t *testing.T) func() {
+func (r *verbsRig) untouched(t *testing.T) func() {
 	b := r.memory.Bytes()
 	for i := range b {
 		b[i] = 0xDB
@@ -181,9 +182,13 @@ func (r *rig) untouched(t *testing.T) func() {
 	}
 }
 
+func TestRDMAReuse(t *testing.T) {
+	reuseOver(t, Verbs, railAddr(t, 1), rdma.Options{Slots: 8, Staging: 2 * rdma.MaxBulk, DialTimeout: 20 * time.Second})
+}
+
 // TestRDMAStaleKey: memory that is closed after its key was used.
 func TestRDMAStaleKey(t *testing.T) {
-	r := newRig(t, small())
+	r := newVerbsRig(t, small())
 	r.works(t)
 	<-r.h.ended
 	other, err := r.near.Register(1 << 20)
@@ -209,7 +214,7 @@ func TestRDMAStaleKey(t *testing.T) {
 
 // TestRDMALinkDown: a pulled cable under transfers, and what is late after a deadline.
 func TestRDMALinkDown(t *testing.T) {
-	r := newRig(t, small())
+	r := newVerbsRig(t, small())
 	r.works(t)
 	<-r.h.ended
 	r.h.times.Store(1 << 40)
@@ -247,7 +252,7 @@ func link(t *testing.T, state string) {
 
 // TestRDMADeadline: the caller goes while transfers are under way.
 func TestRDMADeadline(t *testing.T) {
-	r := newRig(t, small())
+	r := newVerbsRig(t, small())
 	r.works(t)
 	for round := range 5 {
 		r.h.times.Store(1 << 40)
@@ -270,7 +275,7 @@ func TestRDMADeadline(t *testing.T) {
 // up with their context.
 func TestRDMAStagingExhausted(t *testing.T) {
 	addr := railAddr(t, 1)
-	noLeaks(t)
+	noRDMALeaks(t)
 	near, far := open(t, Verbs, small()), open(t, Verbs, small())
 	hold, held := make(chan struct{}), make(chan struct{}, 2)
 	var at atomic.Pointer[rdma.Remote]
@@ -330,7 +335,7 @@ func TestRDMAStagingExhausted(t *testing.T) {
 
 // TestRDMAServerRestart: the answerer comes back at its address.
 func TestRDMAServerRestart(t *testing.T) {
-	r := newRig(t, small())
+	r := newVerbsRig(t, small())
 	r.works(t)
 	addr := r.server.Addr()
 	if err := r.server.Close(); err != nil {
@@ -357,7 +362,7 @@ func TestRDMAServerRestart(t *testing.T) {
 
 // TestRDMAStrangers: whoever does not prove that it has the secret gets nothing.
 func TestRDMAStrangers(t *testing.T) {
-	r := newRig(t, small())
+	r := newVerbsRig(t, small())
 	r.works(t)
 	handled := len(r.h.ended)
 	o := small()
@@ -423,7 +428,7 @@ func TestRDMAPeerKilled(t *testing.T) {
 	addr := railAddr(t, 1)
 	for _, verb := range []string{"push", "pull"} {
 		t.Run("answerer dies under "+verb, func(t *testing.T) {
-			noLeaks(t)
+			noRDMALeaks(t)
 			p := spawn(t, "serve "+verb, addr)
 			near := open(t, Verbs, small())
 			memory, err := near.Register(1 << 20)
@@ -446,7 +451,7 @@ func TestRDMAPeerKilled(t *testing.T) {
 			if err := <-done; !errors.Is(err, rdma.ErrPeer) {
 				t.Errorf("call to a process that was killed: %v", err)
 			}
-			r := &rig{memory: memory}
+			r := &verbsRig{memory: memory}
 			check := r.untouched(t)
 			if _, err := conn.Call(limited(t), nil, nil); !errors.Is(err, rdma.ErrPeer) {
 				t.Errorf("call after it: %v", err)
@@ -454,7 +459,7 @@ func TestRDMAPeerKilled(t *testing.T) {
 			check()
 		})
 		t.Run("caller dies under "+verb, func(t *testing.T) {
-			noLeaks(t)
+			noRDMALeaks(t)
 			far := open(t, Verbs, small())
 			moving, ended := make(chan struct{}, 1), make(chan error, 1)
 			server, err := far.Serve(addr, func(ctx context.Context, p rdma.Peer, req, _ []byte) int {

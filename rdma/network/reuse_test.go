@@ -163,9 +163,9 @@ func (r *reuse) verdict(t *testing.T) {
 	}
 }
 
-func reuseOver(t *testing.T, o rdma.Options) {
-	client := open(t, TCP, o)
-	r := &reuse{client: client, server: open(t, TCP, o), addr: "127.0.0.1:0", workers: 16, calls: 60, linger: time.Millisecond}
+func reuseOver(t *testing.T, kind, addr string, o rdma.Options) {
+	client := open(t, kind, o)
+	r := &reuse{client: client, server: open(t, kind, o), addr: addr, workers: 16, calls: 60, linger: time.Millisecond}
 	r.cut = func(_ context.Context, i uint64) {
 		if i%100 == 50 { // a cable is cut
 			breakLanes(client, errors.New("cut"))
@@ -199,9 +199,9 @@ func breakLanes(t *Transport, cause error) {
 	}
 }
 
-func TestReuseTCP(t *testing.T) { reuseOver(t, rdma.Options{Slots: 8}) }
+func TestReuseTCP(t *testing.T) { reuseOver(t, TCP, "127.0.0.1:0", rdma.Options{Slots: 8}) }
 
-func TestReuseTLS(t *testing.T) { reuseOver(t, rdma.Options{Slots: 8, TLS: true}) }
+func TestReuseTLS(t *testing.T) { reuseOver(t, TCP, "127.0.0.1:0", rdma.Options{Slots: 8, TLS: true}) }
 
 // fakeReuse runs in a bubble, with transfers that take 4 ms.
 func fakeReuse(t *testing.T, fault func(c *cables), judge func(t *testing.T, r *reuse)) {
