@@ -12,8 +12,9 @@
 // nothing is copied; elsewhere it is a staging buffer of the transport, which
 // knows when no work request may touch it any more.
 //
-// Implementations: mem (function calls in one process). One conformance suite,
-// package rdmatest, is run by each.
+// Implementations: package mem (function calls in one process) and package network
+// (between processes, over TCP or RDMA verbs). One conformance suite, package
+// rdmatest, is run by each, over every wire.
 //
 // Transports, connections and servers are safe for concurrent use. A Remote
 // holds a memory key and is a secret: it is never logged.
