@@ -151,7 +151,7 @@ func (c *cluster) addNodes(etcd []string) error {
 	if c.o.takeover {
 		text = bytes.ReplaceAll(text, []byte("\ntargets = ["), []byte("\ntakeover = [\"*\"]\ntargets = ["))
 	}
-	if err := os.WriteFile(c.file(), text, 0o600); err != nil {
+	if err := os.WriteFile(c.file(), text, 0o600); err != nil { //nolint:gosec // of this run
 		return err
 	}
 	for i, addr := range addrs {

@@ -22,14 +22,13 @@ func plant(gateway string) (string, error) {
 		return "", err
 	}
 	s := &stale{seen: map[string]*http.Response{}, bodies: map[string][]byte{}}
-	p := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: gateway})
-	host := p.Director
-	p.Director = func(r *http.Request) {
-		signed := r.Host
-		host(r)
-		r.Host = signed // it is part of the signature
+	p := &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(&url.URL{Scheme: "http", Host: gateway})
+			r.Out.Host = r.In.Host // it is part of the signature
+		},
+		ModifyResponse: s.answer,
 	}
-	p.ModifyResponse = s.answer
 	go func() { _ = http.Serve(l, p) }() //nolint:gosec // of a test, until it ends
 	return l.Addr().String(), nil
 }

@@ -9,7 +9,7 @@ import (
 	"go.etcd.io/etcd/client/v3"
 )
 
-// ErrHeld: another member, or an earlier term of this one, holds it.
+// ErrHeld says that another member, or an earlier term of this one, holds a thing.
 var ErrHeld = errors.New("held by another member")
 
 var errEnded = errors.New("the lease in etcd ended")

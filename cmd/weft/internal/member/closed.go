@@ -8,7 +8,7 @@ import (
 	"go.etcd.io/etcd/client/v3"
 )
 
-// ErrClosed: the metadata in etcd takes no members now.
+// ErrClosed says that the metadata in etcd takes no members now.
 var ErrClosed = errors.New("the metadata in etcd is closed")
 
 func errClosed(why string) error { return fmt.Errorf("%w: %s", ErrClosed, why) }

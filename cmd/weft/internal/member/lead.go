@@ -34,7 +34,8 @@ func (m *Member) Lead(ctx context.Context, work func(ctx context.Context)) {
 		m.setLeading(during)
 		work(during)
 		<-during.Done()
-		m.setLeading(nil)
+		var none context.Context
+		m.setLeading(none)
 		m.used.Wait()
 		stop()
 		cancel()
