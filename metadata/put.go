@@ -71,7 +71,22 @@ func putResult(b *Bucket, id VersionID) PutResult {
 // returns the version's id as S3 shows it, "" in a bucket that was never versioned.
 // Errors as Get.
 func (db *DB) SetTags(ctx context.Context, bucket, key, id string, tags map[string]string) (versionID string, err error) {
-	err = db.update(ctx, "set tags", func(t Txn, s *scratch) error {
+	return db.editVersion(ctx, "set tags", bucket, key, id, func(v *Version) { v.Tags = tags })
+}
+
+// SetAttr replaces one of the attributes of a version; else it is as SetTags. The targets
+// do not have it: like tags it comes back from a snapshot only.
+func (db *DB) SetAttr(ctx context.Context, bucket, key, id, name, value string) (versionID string, err error) {
+	return db.editVersion(ctx, "set attribute", bucket, key, id, func(v *Version) {
+		if v.Attrs == nil {
+			v.Attrs = map[string]string{}
+		}
+		v.Attrs[name] = value
+	})
+}
+
+func (db *DB) editVersion(ctx context.Context, op, bucket, key, id string, edit func(*Version)) (versionID string, err error) {
+	err = db.update(ctx, op, func(t Txn, s *scratch) error {
 		b, err := db.bucket(t, s, bucket)
 		if err != nil {
 			return err
@@ -80,7 +95,7 @@ func (db *DB) SetTags(ctx context.Context, bucket, key, id string, tags map[stri
 		if err != nil {
 			return err
 		}
-		v.Tags = tags
+		edit(v)
 		o := object{db: db, t: t, s: s, bucket: b, key: key}
 		if b.Versioning != Unversioned {
 			versionID = showID(v.ID, v.Null)

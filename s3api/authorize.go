@@ -135,6 +135,11 @@ func (c *call) allowed(who *Principal, n *need) (bool, error) {
 		p.Owner = owner
 	}
 	q.conditions = conditions{c: c, who: who, owner: owner, need: *n}
+	if state != nil {
+		if err := c.byList(who, n, state, p); err != nil {
+			return false, err
+		}
+	}
 	q.request = policy.Request{Principal: &who.Principal, Action: n.action, Resource: n.arn(), Context: &q.conditions}
 	return policy.Decide(&q.request, p), nil
 }

@@ -28,6 +28,7 @@ type bucketState struct {
 	block      publicBlock
 	lock       lockRule
 	cors       []corsRule
+	acl        *acl // nil: private
 	read       time.Time
 	encryption bucketEncryption
 	// lifecycle is for the headers that tell of it; the worker reads its own.
@@ -99,6 +100,11 @@ func newBucketState(rec *metadata.Bucket) *bucketState {
 	}
 	if text := rec.Configs[configLock]; text != "" {
 		if b.lock, err = decodeLockRule(text); err != nil {
+			b.broken = true
+		}
+	}
+	if text := rec.Configs[configACL]; text != "" {
+		if b.acl, err = decodeACL(text); err != nil {
 			b.broken = true
 		}
 	}

@@ -35,6 +35,9 @@ type Config struct {
 	// OwnerID is the canonical id of the owner of everything; 64 hexadecimal
 	// digits on AWS. A fixed value if empty.
 	OwnerID string
+	// Ownership is the ObjectOwnership of buckets that were told none:
+	// BucketOwnerEnforced, without access control lists, if empty.
+	Ownership string
 	// HostID is sent as x-amz-id-2; the place to look for the request.
 	HostID string
 	// Ready answers /healthz/ready: nil means ready. Nil function: always ready.
@@ -104,6 +107,12 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.OwnerID == "" {
 		c.OwnerID = "77656674000000000000000000000000000000000000000000000000726f6f74"
+	}
+	if c.Ownership == "" {
+		c.Ownership = ownerEnforced
+	}
+	if !validOwnership(c.Ownership) {
+		return c, errors.New("s3api: Ownership must be BucketOwnerEnforced, BucketOwnerPreferred or ObjectWriter")
 	}
 	if c.HostID == "" {
 		c.HostID = "weft"

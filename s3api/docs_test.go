@@ -53,8 +53,10 @@ const docsTail = `
 | ` + "`aws:kms:dsse`" + ` | 501 NotImplemented |
 | key ids of SSE-KMS | names of ` + "`--kms-key`" + ` or of Vault's keys; of an ARN the name counts. Policies of keys are the key service's |
 | wrong key of a part (SSE-C) | 400 InvalidRequest |
-| ` + "`x-amz-acl`" + ` | private, bucket-owner-read and bucket-owner-full-control are accepted, other canned ACLs and grants are 400 AccessControlListNotSupported |
-| ownership | BucketOwnerEnforced is the only one, for each bucket: access is a matter of policies |
+| ` + "`x-amz-acl`" + ` | in a BucketOwnerEnforced bucket private, bucket-owner-read and bucket-owner-full-control are accepted and change nothing, other canned ACLs and grants are 400 AccessControlListNotSupported |
+| ownership | BucketOwnerEnforced for a bucket that says none, or what ` + "`--object-ownership`" + ` says; with the others there are access control lists |
+| access control lists | grants to accounts by canonical id and to groups; none by e-mail address; an anonymous writer's object is the bucket owner's; a list that was changed after the object was written comes back from a snapshot of the metadata only, as tags do |
+| ` + "`DisplayName`" + ` | the canonical id |
 | Block Public Access | a bucket that was never told otherwise blocks nothing; nothing is public without a bucket policy either |
 | the bucket of another account that has no policy | 403 AccessDenied; a bucket that does not exist is 404 for everybody, as on AWS |
 | a key that does not exist, for those who may not list | 403 AccessDenied, as on AWS |
@@ -65,6 +67,10 @@ const docsTail = `
 | a copy with tags | asks for no GetObjectTagging |
 | ` + "`x-amz-storage-class`" + ` | STANDARD; other names that S3 knows are 501, unknown ones 400 InvalidStorageClass |
 | ` + "`If-None-Match`" + ` on writes | entity tags work as well as ` + "`*`" + ` |
+| object lock | a PUT with a lock needs no Content-MD5; the default retention holds for what is put, copied and completed |
+| lifecycle | several criteria in a filter must all hold, with or without And; transitions are 501: there is one storage class; rules are applied every 6 hours |
+| POST uploads | signatures of version 4, and of version 2 as on AWS; a file of more than 256 KiB must be the last field |
+| ` + "`x-amz-if-match-size`, `x-amz-if-match-last-modified-time`" + ` | of deletes, in all buckets; they hold when there is nothing to delete |
 | several ranges, or a malformed one | ignored, the whole object is sent |
 | ` + "`x-amz-rdma-token`" + ` on a GET | the bytes over HTTP, with x-amz-rdma-reply: 501 |
 | ` + "`x-amz-rdma-token`" + ` on a body-less PUT or UploadPart | 501 NotImplemented, x-amz-rdma-reply: 501, no ETag, nothing stored |

@@ -21,6 +21,7 @@ var (
 	errInsufficientStorage        = &Error{Code: "InsufficientStorage", Status: http.StatusInsufficientStorage, Message: "There is not enough free space to store the object."}
 	errInternal                   = &Error{Code: "InternalError", Status: http.StatusInternalServerError, Message: "We encountered an internal error. Please try again."}
 	errInvalidArgument            = &Error{Code: "InvalidArgument", Status: http.StatusBadRequest, Message: "Invalid Argument"}
+	errInvalidBucketACL           = &Error{Code: "InvalidBucketAclWithObjectOwnership", Status: http.StatusBadRequest, Message: "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting"}
 	errInvalidBucketState         = &Error{Code: "InvalidBucketState", Status: http.StatusConflict, Message: "The request is not valid with the current state of the bucket."}
 	errInvalidBucketName          = &Error{Code: "InvalidBucketName", Status: http.StatusBadRequest, Message: "The specified bucket is not valid."}
 	errInvalidDigest              = &Error{Code: "InvalidDigest", Status: http.StatusBadRequest, Message: "The Content-MD5 you specified was invalid."}
@@ -36,6 +37,7 @@ var (
 	errInvalidURI                 = &Error{Code: "InvalidURI", Status: http.StatusBadRequest, Message: "Couldn't parse the specified URI."}
 	errKeyTooLong                 = &Error{Code: "KeyTooLongError", Status: http.StatusBadRequest, Message: "Your key is too long"}
 	errKMSNotFound                = &Error{Code: "KMS.NotFoundException", Status: http.StatusBadRequest, Message: "Invalid keyId: there is no such key, or it may not be used"}
+	errMalformedACL               = &Error{Code: "MalformedACLError", Status: http.StatusBadRequest, Message: "The XML you provided was not well-formed or did not validate against our published schema"}
 	errMalformedPolicy            = &Error{Code: "MalformedPolicy", Status: http.StatusBadRequest, Message: "Policies must be valid JSON and the first byte must be '{'"}
 	errMalformedXML               = &Error{Code: "MalformedXML", Status: http.StatusBadRequest, Message: "The XML you provided was not well-formed or did not validate against our published schema"}
 	errMaxMessageLength           = &Error{Code: "MaxMessageLengthExceeded", Status: http.StatusBadRequest, Message: "Your request was too big."}

@@ -32,6 +32,9 @@ func (c *call) checkHeaders() error {
 				return err
 			}
 		}
+		if (name == "X-Amz-Acl" || strings.HasPrefix(name, "X-Amz-Grant-")) && c.hasACLs() {
+			continue // read with what they are for
+		}
 		if err := checkHeader(name, values[0]); err != nil {
 			return err
 		}
@@ -64,8 +67,8 @@ func checkHeader(name, value string) error {
 			return badArgument("x-amz-bucket-object-lock-enabled", value, "Invalid value")
 		}
 	case "X-Amz-Object-Ownership":
-		if value != "BucketOwnerEnforced" {
-			return refused()
+		if !validOwnership(value) {
+			return badArgument("x-amz-object-ownership", value, "Invalid x-amz-object-ownership header: "+clip(value))
 		}
 	case "X-Amz-Acl":
 		return checkACL(value)

@@ -1,18 +1,24 @@
 package s3api
 
-import "net/http"
+import (
+	"net/http"
 
-// Every bucket is BucketOwnerEnforced: its owner owns all that is in it, and access is
-// a matter of policies. ACLs can be read, and put when they say just that.
+	"github.com/weftstore/weft/metadata"
+)
+
+// A bucket is BucketOwnerEnforced unless it, or the configuration, says otherwise: its
+// owner owns all that is in it, and access is a matter of policies. Then ACLs can be read,
+// and put when they say just that.
 
 // getBucketOwnershipControls is GetBucketOwnershipControls.
 func (c *call) getBucketOwnershipControls() error {
-	if _, err := c.config(configOwnership, errNoSuchOwnership); err != nil {
+	text, err := c.config(configOwnership, errNoSuchOwnership)
+	if err != nil {
 		return err
 	}
 	d := newDoc("OwnershipControls", 256)
 	d.open("Rule")
-	d.str("ObjectOwnership", "BucketOwnerEnforced")
+	d.str("ObjectOwnership", text)
 	d.close("Rule")
 	d.close("OwnershipControls")
 	return c.sendDoc(d)
@@ -32,13 +38,24 @@ func (c *call) putBucketOwnershipControls() error {
 	if rule == nil || len(root.children) != 1 {
 		return errMalformedXML
 	}
-	switch rule.value("ObjectOwnership") {
-	case "BucketOwnerEnforced":
-		return c.storeConfig(configOwnership, "BucketOwnerEnforced", http.StatusOK)
-	case "BucketOwnerPreferred", "ObjectWriter":
-		return errNotImplemented.saying("Access control lists are not implemented: use bucket policies; the only ObjectOwnership is BucketOwnerEnforced.")
+	own := rule.value("ObjectOwnership")
+	if !validOwnership(own) {
+		return errMalformedXML
 	}
-	return errMalformedXML
+	if own == ownerEnforced && c.state.acl != nil && !c.ownersAlone(c.state.acl) {
+		return errInvalidBucketACL
+	}
+	return c.storeConfig(configOwnership, own, http.StatusOK)
+}
+
+// ownersAlone says that a list gives nothing to anybody but the bucket's owner.
+func (c *call) ownersAlone(a *acl) bool {
+	for i := range a.Grants {
+		if a.Grants[i].ID != c.ownerID() {
+			return false
+		}
+	}
+	return true
 }
 
 // deleteBucketOwnershipControls is DeleteBucketOwnershipControls.
@@ -47,7 +64,13 @@ func (c *call) deleteBucketOwnershipControls() error {
 }
 
 // getBucketACL is GetBucketAcl.
-func (c *call) getBucketACL() error { return c.sendDoc(c.aclDocument()) }
+func (c *call) getBucketACL() error {
+	a := c.h.privateACL(c.owner())
+	if c.hasACLs() && c.state.acl != nil {
+		a = c.state.acl
+	}
+	return c.sendDoc(c.h.aclDocument(a))
+}
 
 // getObjectACL is GetObjectAcl.
 func (c *call) getObjectACL() error {
@@ -60,32 +83,108 @@ func (c *call) getObjectACL() error {
 		return err
 	}
 	defer obj.Close()
-	if _, id := obj.Info(); id != "" {
+	v, id := obj.Info()
+	if id != "" {
 		c.set("X-Amz-Version-Id", id)
 	}
-	return c.sendDoc(c.aclDocument())
+	a := c.h.privateACL(c.owner())
+	if c.hasACLs() {
+		own, err := versionACL(v)
+		if err != nil {
+			return err
+		}
+		if own != nil {
+			a = own
+		}
+	}
+	return c.sendDoc(c.h.aclDocument(a))
 }
 
-// aclDocument says that the owner has full control, and nobody else anything.
-func (c *call) aclDocument() *doc {
-	id := c.ownerID()
-	d := newDoc("AccessControlPolicy", 1024)
-	d.owner("Owner", id)
-	d.open("AccessControlList")
-	d.open("Grant")
-	d.raw(`<Grantee xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="CanonicalUser">`)
-	d.str("ID", id)
-	d.close("Grantee")
-	d.str("Permission", "FULL_CONTROL")
-	d.close("Grant")
-	d.close("AccessControlList")
-	d.close("AccessControlPolicy")
-	return d
+// putBucketACL is PutBucketAcl.
+func (c *call) putBucketACL() error {
+	if !c.hasACLs() {
+		return c.putNoACL()
+	}
+	a, err := c.readACL(c.owner())
+	if err != nil {
+		return err
+	}
+	text, err := a.encode()
+	if err != nil {
+		return err
+	}
+	return c.storeConfig(configACL, text, http.StatusOK)
 }
 
-// putACL is PutBucketAcl and PutObjectAcl. AWS, too, accepts the canned ACLs that
-// change nothing.
-func (c *call) putACL() error {
+// putObjectACL is PutObjectAcl.
+func (c *call) putObjectACL() error {
+	versionID := c.query.get("versionId")
+	if err := checkVersionID(versionID); err != nil {
+		return err
+	}
+	if !c.hasACLs() {
+		return c.putNoACL()
+	}
+	obj, err := c.h.cfg.Objects.Open(c.ctx, c.bucket, c.key, versionID)
+	if err != nil {
+		return err
+	}
+	v, _ := obj.Info()
+	old, err := versionACL(v)
+	obj.Close()
+	if err != nil {
+		return err
+	}
+	owner := c.owner()
+	if old != nil {
+		owner = old.Owner
+	}
+	a, err := c.readACL(owner)
+	if err != nil {
+		return err
+	}
+	text, err := a.encode()
+	if err != nil {
+		return err
+	}
+	id, err := c.h.cfg.Versions.SetAttr(c.ctx, c.bucket, c.key, versionID, attrACL, text)
+	if err != nil {
+		return err
+	}
+	if id != "" {
+		c.set("X-Amz-Version-Id", id)
+	}
+	return c.done(http.StatusOK)
+}
+
+// readACL is the list of a request, by its headers or its document.
+func (c *call) readACL(owner string) (*acl, error) {
+	a, err := c.headerACL(owner, c.state.owner)
+	if err != nil {
+		return nil, err
+	}
+	if a == nil {
+		data, err := c.readDocument(maxDocument, false)
+		if err != nil {
+			return nil, err
+		}
+		if a, err = c.h.documentACL(data, owner); err != nil {
+			return nil, err
+		}
+	}
+	return a, c.blockPublic(a)
+}
+
+// uploadOwner is the canonical id of whose an upload's object will be.
+func (c *call) uploadOwner(u *metadata.Upload) string {
+	if a, err := versionACL(&u.Template); err == nil && a != nil {
+		return c.h.canonicalID(a.Owner)
+	}
+	return c.ownerID()
+}
+
+// putNoACL accepts, where there are no lists, the canned ones that change nothing.
+func (c *call) putNoACL() error {
 	if v := c.r.Header["X-Amz-Acl"]; len(v) == 1 && (v[0] == "private" || v[0] == "bucket-owner-full-control") && c.r.ContentLength == 0 {
 		return c.done(http.StatusOK)
 	}

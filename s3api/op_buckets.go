@@ -112,8 +112,19 @@ func (c *call) createBucket() error {
 		b.Owner = account
 	}
 	b.Configs = map[string]string{}
-	if len(c.r.Header["X-Amz-Object-Ownership"]) > 0 {
-		b.Configs[configOwnership] = "BucketOwnerEnforced" // checkHeaders lets no other through
+	if o := c.r.Header.Get("X-Amz-Object-Ownership"); o != "" {
+		b.Configs[configOwnership] = o
+	}
+	if c.hasACLs() {
+		a, err := c.headerACL(c.owner(), c.owner())
+		if err != nil {
+			return err
+		}
+		if a != nil {
+			if b.Configs[configACL], err = a.encode(); err != nil {
+				return err
+			}
+		}
 	}
 	if strings.EqualFold(c.r.Header.Get("X-Amz-Bucket-Object-Lock-Enabled"), "true") {
 		b.Configs[configLock], b.Versioning = metadata.LockEnabled, metadata.VersioningEnabled
@@ -140,7 +151,7 @@ func (c *call) bucketExists(err error, wanted *metadata.Bucket) error {
 		return errBucketAlreadyOwnedByYou // it was there a moment ago
 	case b.Owner != wanted.Owner:
 		return errBucketAlreadyExists
-	case c.h.cfg.Region != firstRegion || wanted.Configs[configLock] != "" && b.Configs[configLock] == "":
+	case c.h.cfg.Region != firstRegion || wanted.Configs[configLock] != "" && b.Configs[configLock] == "" || wanted.Configs[configACL] != b.Configs[configACL]:
 		return errBucketAlreadyOwnedByYou
 	}
 	return nil

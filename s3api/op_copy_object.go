@@ -63,7 +63,10 @@ func (c *call) copyObject() error {
 	if err != nil {
 		return err
 	}
-	req.Seal, req.Attrs = crypt.seal(false), crypt.attrs()
+	req.Seal = crypt.seal(false)
+	if req.Attrs, err = c.withACL(crypt.attrs()); err != nil {
+		return err
+	}
 	body, err := c.sourceBody(obj, byteRange{0, v.Size})
 	if err != nil {
 		return err

@@ -27,7 +27,9 @@ func (c *call) createMultipartUpload() error {
 	if err != nil {
 		return err
 	}
-	u.Template.Attrs = crypt.attrs()
+	if u.Template.Attrs, err = c.withACL(crypt.attrs()); err != nil {
+		return err
+	}
 	c.setEncryption(crypt)
 	if err := c.h.cfg.Uploads.CreateUpload(c.ctx, c.bucket, u); err != nil {
 		return err
@@ -113,8 +115,9 @@ func (c *call) listParts() error {
 	d.str("Bucket", c.bucket)
 	d.str("Key", c.key)
 	d.str("UploadId", u.ID.String())
-	d.owner("Initiator", c.ownerID())
-	d.owner("Owner", c.ownerID())
+	owner := c.uploadOwner(u)
+	d.owner("Initiator", owner)
+	d.owner("Owner", owner)
 	d.str("StorageClass", "STANDARD")
 	d.int("PartNumberMarker", int64(after))
 	d.int("NextPartNumberMarker", int64(next))
@@ -196,8 +199,9 @@ func (c *call) uploadEntry(d *doc, u *metadata.Upload, url bool) {
 	d.open("Upload")
 	d.key("Key", u.Key, url)
 	d.str("UploadId", u.ID.String())
-	d.owner("Initiator", c.ownerID())
-	d.owner("Owner", c.ownerID())
+	owner := c.uploadOwner(u)
+	d.owner("Initiator", owner)
+	d.owner("Owner", owner)
 	d.str("StorageClass", "STANDARD")
 	d.time("Initiated", u.Initiated)
 	d.opt("ChecksumAlgorithm", u.Algorithm.String())

@@ -164,7 +164,9 @@ func (c *call) sendPosted(fields map[string]string, res *store.PutResult) error 
 	case "200":
 		return c.done(http.StatusOK)
 	case "201":
-		d := newDoc("PostResponse", 512)
+		d := &doc{} // this one has no name space
+		d.raw(xmlHeader)
+		d.open("PostResponse")
 		d.str("Location", location)
 		d.str("Bucket", c.bucket)
 		d.str("Key", c.key)

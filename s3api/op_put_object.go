@@ -50,13 +50,17 @@ func (c *call) storeObject(body io.Reader, size int64, p *promise, tags map[stri
 	if err != nil {
 		return nil, err
 	}
+	attrs, err := c.withACL(crypt.attrs())
+	if err != nil {
+		return nil, err
+	}
 	// A bucket that is not there is told before the client sends gigabytes.
 	if _, err := c.h.cfg.Buckets.Bucket(c.ctx, c.bucket); err != nil {
 		return nil, err
 	}
 	res, err := c.h.cfg.Objects.Put(c.ctx, &store.PutRequest{
 		Bucket: c.bucket, Key: c.key, Size: size, Body: body, Algorithm: p.algorithm, Check: c.checker(p),
-		Headers: headers, UserMeta: meta, Tags: tags, Lock: lock, Cond: cond, Seal: crypt.seal(p.md5 != nil), Attrs: crypt.attrs(),
+		Headers: headers, UserMeta: meta, Tags: tags, Lock: lock, Cond: cond, Seal: crypt.seal(p.md5 != nil), Attrs: attrs,
 	})
 	if err != nil {
 		return nil, err

@@ -25,7 +25,7 @@ func objectRoutes() []Route {
 		{"GetObjectAttributes", http.MethodGet, o, "attributes", "", 200, (*call).getObjectAttributes},
 		{"ListParts", http.MethodGet, o, "uploadId", "", 200, (*call).listParts},
 		{"GetObjectAcl", http.MethodGet, o, "acl", "", 200, (*call).getObjectACL},
-		{"PutObjectAcl", http.MethodPut, o, "acl", "", 200, (*call).putACL},
+		{"PutObjectAcl", http.MethodPut, o, "acl", "", 200, (*call).putObjectACL},
 		{"GetObject", http.MethodGet, o, "", "", 200, (*call).getObject},
 		{"HeadObject", http.MethodHead, o, "", "", 200, (*call).headObject},
 		{"PutObjectTagging", http.MethodPut, o, "tagging", "", 200, (*call).putObjectTagging},
@@ -67,7 +67,7 @@ func accessRoutes() []Route {
 	const b = BucketLevel
 	return []Route{
 		{"GetBucketAcl", http.MethodGet, b, "acl", "", 200, (*call).getBucketACL},
-		{"PutBucketAcl", http.MethodPut, b, "acl", "", 200, (*call).putACL},
+		{"PutBucketAcl", http.MethodPut, b, "acl", "", 200, (*call).putBucketACL},
 		{"GetBucketOwnershipControls", http.MethodGet, b, "ownershipControls", "", 200, (*call).getBucketOwnershipControls},
 		{"PutBucketOwnershipControls", http.MethodPut, b, "ownershipControls", "", 200, (*call).putBucketOwnershipControls},
 		{"DeleteBucketOwnershipControls", http.MethodDelete, b, "ownershipControls", "", 204, (*call).deleteBucketOwnershipControls},

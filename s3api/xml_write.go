@@ -187,6 +187,10 @@ func (d *doc) digest(sum *metadata.Digest, parts int) {
 func (d *doc) owner(name, id string) {
 	d.open(name)
 	d.str("ID", id)
-	d.str("DisplayName", "root")
+	d.str("DisplayName", displayName(id))
 	d.close(name)
 }
+
+// displayName is what is shown beside a canonical id: the same, as names of accounts
+// are nobody else's business.
+func displayName(id string) string { return id }

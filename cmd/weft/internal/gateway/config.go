@@ -59,6 +59,10 @@ type Config struct {
 	// others; 0 is for ever.
 	LostAfter settings.Duration `toml:"lost-after"`
 
+	// Ownership is the ObjectOwnership of buckets that were told none; "" is
+	// BucketOwnerEnforced.
+	Ownership string `toml:"object-ownership"`
+
 	// LifecycleDay is how long a day of lifecycle rules is in tests; 0 is a real one.
 	LifecycleDay settings.Duration `toml:"lifecycle-day"`
 
@@ -107,6 +111,11 @@ func (c *Config) Validate() error {
 	}
 	if c.Memory < MinMemory {
 		bad("--memory %s: at least %s is needed", c.Memory, settings.Bytes(MinMemory))
+	}
+	switch c.Ownership {
+	case "", "BucketOwnerEnforced", "BucketOwnerPreferred", "ObjectWriter":
+	default:
+		bad("--object-ownership %q: want BucketOwnerEnforced, BucketOwnerPreferred or ObjectWriter", c.Ownership)
 	}
 	if c.LifecycleDay < 0 {
 		bad("--lifecycle-day %v: want a positive time, or 0 for a real day", time.Duration(c.LifecycleDay))
