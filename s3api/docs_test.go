@@ -115,5 +115,6 @@ func renderDocs() string {
 		}
 	}
 	b.WriteString(docsTail)
+	b.WriteString(docsSuite)
 	return b.String()
 }

@@ -109,6 +109,11 @@ func TestPostObject(t *testing.T) {
 	if err != nil || body != "content" || headers["Content-Type"] != "text/plain" || v.Tags["a"] != "b" || v.UserMeta["m"] != "v" || len(v.UserMeta) != 1 {
 		t.Errorf("%q %v %+v %v", body, headers, v, err)
 	}
+	for sum, status := range map[string]int{"7XACtDnprIRfIjV9giusFERzD722AW0+yUMil7nsn3M=": 204, "aTL9MeXa9HObn6eP93eygxsJlcwdCwCTysgGAZAgE7w=": 400} {
+		if w := e.post(postForm(signed(`{"bucket":"bucket"},{"key":"sum"}`, "key", "sum", "x-amz-checksum-sha256", sum)...)); w.Code != status {
+			t.Errorf("checksum %s: %d %s", sum, w.Code, w.Body)
+		}
+	}
 	// Version 2.
 	policy := base64.StdEncoding.EncodeToString([]byte(`{"expiration":"2100-01-01T00:00:00Z","conditions":[{"bucket":"bucket"},["starts-with","$key",""]]}`))
 	h := hmac.New(sha1.New, []byte("secret"))

@@ -130,7 +130,9 @@ func (p *postPolicy) check(fields map[string]string, now time.Time) error {
 		}
 	}
 	for name := range fields {
-		if !covered[name] && !signatureFields[name] && !strings.HasPrefix(name, "x-ignore-") {
+		// A checksum can only refuse what the policy allows.
+		free := signatureFields[name] || strings.HasPrefix(name, "x-ignore-") || strings.HasPrefix(name, "x-amz-checksum-")
+		if !covered[name] && !free {
 			return refuse("Extra input fields: " + clip(name))
 		}
 	}
