@@ -140,7 +140,9 @@ func TestLyingAnswerers(t *testing.T) {
 			if tc.ok != (err == nil) || (err != nil && !errors.Is(err, rdma.ErrPeer)) {
 				t.Errorf("call: %v", err)
 			}
-			await(t, first.broken, "the end of the lane")
+			if err := await(t, first.broken, "the end of the lane"); !errors.Is(err, rdma.ErrPeer) {
+				t.Errorf("the lane ended with %v", err)
+			}
 			if err := errors.Join(c.Close(), l.Close()); err != nil {
 				t.Error(err)
 			}
@@ -195,7 +197,9 @@ func TestLyingCallers(t *testing.T) {
 			}
 			e := listen(lane, nil)
 			script(lane)
-			await(t, e.broken, "the end of the lane")
+			if err := await(t, e.broken, "the end of the lane"); !errors.Is(err, rdma.ErrPeer) {
+				t.Errorf("the lane ended with %v", err)
+			}
 			if n := handled.Load(); n > 4 {
 				t.Errorf("%d calls were handled", n)
 			}
@@ -232,7 +236,9 @@ func TestSilentCaller(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := listen(lane, nil)
-	await(t, e.broken, "the end of a silent lane")
+	if err := await(t, e.broken, "the end of a silent lane"); !errors.Is(err, rdma.ErrPeer) {
+		t.Errorf("the lane ended with %v", err)
+	}
 	if took := time.Since(start); took < 3*o.KeepAlive {
 		t.Errorf("a silent lane was given up after %s", took)
 	}

@@ -268,7 +268,9 @@ func (l *lane) transfer(ctx context.Context, t *transfer, h head, p []byte) erro
 		return err
 	case <-grace.C:
 		l.fail(fmt.Errorf("a transfer was not over %s after its end: %w", l.n.cfg.Grace, ctx.Err()))
-		<-t.done
+		if err := <-t.done; err == nil { // at the last moment
+			return nil
+		}
 		return ctx.Err()
 	}
 }

@@ -215,7 +215,6 @@ type caller struct {
 	n      *Network
 	script net.Conn
 	memory []byte
-	key    uint32
 }
 
 const memoryKey = 77

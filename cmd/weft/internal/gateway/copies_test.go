@@ -282,14 +282,11 @@ func TestNoHiddenCopies(t *testing.T) {
 // copying is a fabric with one copy too many at the answering end.
 type copying struct{ rdma.Transport }
 
-type copyingPeer struct {
-	rdma.Peer
-	to []byte
-}
+type copyingPeer struct{ rdma.Peer }
 
 func (c copying) Serve(addr string, h rdma.Handler) (rdma.Server, error) {
 	return c.Transport.Serve(addr, func(ctx context.Context, p rdma.Peer, req, rep []byte) int {
-		return h(ctx, copyingPeer{Peer: p}, req, rep)
+		return h(ctx, copyingPeer{p}, req, rep)
 	})
 }
 
