@@ -1,6 +1,7 @@
 package s3api
 
 import (
+	"crypto/tls"
 	"slices"
 	"strconv"
 	"strings"
@@ -80,6 +81,11 @@ func (x *conditions) ofS3(key string) []string {
 	case "s3:signatureage":
 		t, err := time.Parse("20060102T150405Z", x.c.query.get("X-Amz-Date"))
 		return optional(strconv.FormatInt(x.c.h.cfg.Now().Sub(t).Milliseconds(), 10), err == nil && x.c.auth.Identity.Presigned)
+	case "s3:tlsversion":
+		if x.c.r.TLS == nil {
+			return nil
+		}
+		return []string{strings.TrimPrefix(tls.VersionName(x.c.r.TLS.Version), "TLS ")}
 	case "s3:versionid":
 		return optional(x.need.version, x.need.version != "")
 	case "s3:resourceaccount":

@@ -4,7 +4,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"io/fs"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -64,11 +64,18 @@ func sizes(n *ast.BinaryExpr) string {
 // less on a busy machine than the source does.
 func TestConstantTime(t *testing.T) {
 	fset := token.NewFileSet()
-	pkgs, err := parser.ParseDir(fset, ".", func(f fs.FileInfo) bool { return !strings.HasSuffix(f.Name(), "_test.go") }, 0)
-	if err != nil {
-		t.Fatal(err)
+	names, err := filepath.Glob("*.go")
+	if err != nil || len(names) < 10 {
+		t.Fatal(names, err)
 	}
-	for _, file := range pkgs["sigv4"].Files {
+	for _, name := range names {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(fset, name, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
 		for _, at := range unsafeCompares(fset, file) {
 			t.Errorf("%s: compares a signature in a time that tells where it differs", at)
 		}

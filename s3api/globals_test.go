@@ -1,0 +1,51 @@
+package s3api
+
+import (
+	"crypto/tls"
+	"net/http/httptest"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/weftstore/weft/s3api/policy"
+)
+
+// TestConditionKeys: what conditions are told of a request and of who sent it.
+func TestConditionKeys(t *testing.T) {
+	r := httptest.NewRequest("GET", "https://localhost/bucket/k", nil)
+	r.TLS = &tls.ConnectionState{Version: tls.VersionTLS13}
+	r.RemoteAddr = "[2001:db8::1]:99"
+	r.Header.Set("Referer", "https://example.org")
+	user := userOf(accountA)
+	user.Tags = map[string]string{"Team": "climate"}
+	session := &Principal{ID: "AROA:job", Issued: time.Unix(1e9, 0), Principal: policy.Principal{Account: accountA, ARNs: []string{"arn:aws:sts::1:assumed-role/r/job", "arn:aws:iam::1:role/r"}}}
+	for _, c := range []struct {
+		who  *Principal
+		key  string
+		want []string
+	}{
+		{user, "s3:tlsversion", []string{"1.3"}},
+		{user, "aws:sourceip", []string{"2001:db8::1"}},
+		{user, "aws:securetransport", []string{"true"}},
+		{user, "aws:referer", []string{"https://example.org"}},
+		{user, "aws:useragent", nil},
+		{user, "aws:principaltag/Team", []string{"climate"}},
+		{user, "aws:principaltag/team", nil},
+		{user, "aws:username", []string{"user"}},
+		{user, "aws:tokenissuetime", nil},
+		{user, "aws:principaltype", []string{"User"}},
+		{session, "aws:tokenissuetime", []string{"2001-09-09T01:46:40Z"}},
+		{session, "aws:principalarn", []string{"arn:aws:iam::1:role/r"}},
+		{session, "aws:userid", []string{"AROA:job"}},
+		{session, "aws:principaltype", []string{"AssumedRole"}},
+		{session, "aws:username", nil},
+		{anonymous, "aws:principaltype", []string{"Anonymous"}},
+		{anonymous, "aws:principalaccount", nil},
+		{rootOf(accountB), "aws:principaltype", []string{"Account"}},
+	} {
+		x := &conditions{c: &call{r: r, h: newEnv(t).h}, who: c.who, owner: accountA}
+		if got := x.Values(c.key); !slices.Equal(got, c.want) {
+			t.Errorf("%s of %s: %q, want %q", c.key, c.who.ID, got, c.want)
+		}
+	}
+}
