@@ -12,6 +12,7 @@ import (
 	"github.com/weftstore/weft/metadata"
 	"github.com/weftstore/weft/metadata/memkv"
 	"github.com/weftstore/weft/s3api"
+	"github.com/weftstore/weft/s3api/fair"
 	"github.com/weftstore/weft/s3api/policy"
 	"github.com/weftstore/weft/s3api/sigv4"
 )
@@ -377,5 +378,46 @@ func BenchmarkLookup(b *testing.B) {
 		if _, err := d.Lookup(b.Context(), k.ID, ""); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// TestLimits: what an account and a key may use reaches those who sign, also in sessions.
+func TestLimits(t *testing.T) {
+	r := newRig(t)
+	ctx := t.Context()
+	account, k, _ := r.user("alice")
+	owner := func(id, token string) *s3api.Principal {
+		t.Helper()
+		got, err := r.d.Lookup(ctx, id, token)
+		r.must(err)
+		return got.Owner.(*s3api.Principal)
+	}
+	ofAccount, ofKey := fair.Rates{Requests: 5, Bandwidth: MinBandwidth}, fair.Rates{Requests: 2}
+	r.must(r.g.SetLimits(ctx, account, ofAccount, 3), r.g.SetKeyLimits(ctx, k.ID, ofKey))
+	s, err := r.g.NewSession(ctx, k.ID, time.Hour)
+	r.must(err)
+	for _, p := range []*s3api.Principal{owner(k.ID, ""), owner(s.AccessKey, s.Token)} {
+		if p.Limits != ofAccount || p.KeyLimits != ofKey || p.Weight != 3 || p.Key != k.ID {
+			t.Errorf("%+v", p)
+		}
+	}
+	for what, err := range map[string]error{
+		"too little": r.g.SetLimits(ctx, account, fair.Rates{Bandwidth: 1000}, 0),
+		"negative":   r.g.SetKeyLimits(ctx, k.ID, fair.Rates{Requests: -1}),
+		"a weight":   r.g.SetLimits(ctx, account, fair.Rates{}, 1e6),
+		"root":       r.g.SetLimits(ctx, s3api.RootAccount, fair.Rates{Requests: 1}, 0),
+	} {
+		if !errors.Is(err, ErrInvalid) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+
+	// The quota of an account goes with it.
+	other, err := r.g.CreateAccount(ctx, "other")
+	r.must(err)
+	db, err := metadata.New(r.kv, metadata.Options{})
+	r.must(err, db.SetQuota(ctx, metadata.QuotaOf{Account: other.ID}, metadata.Quota{Bytes: 1}), r.g.DeleteAccount(ctx, other.ID))
+	if list, err := db.Quotas(ctx); err != nil || len(list) != 0 {
+		t.Errorf("%+v, %v", list, err)
 	}
 }

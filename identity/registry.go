@@ -103,7 +103,7 @@ func (g *Registry) DeleteAccount(ctx context.Context, id string) error {
 	if i := slices.IndexFunc(buckets, func(b metadata.Bucket) bool { return b.Owner == id }); i >= 0 {
 		return fmt.Errorf("account %s owns bucket %s: %w", id, buckets[i].Name, ErrInUse)
 	}
-	return g.update(ctx, func(w metadata.EntityTxn) error {
+	err = g.update(ctx, func(w metadata.EntityTxn) error {
 		a, err := load[Account](w.EntityReader, kindAccount, "", id)
 		if err != nil {
 			return err
@@ -124,6 +124,10 @@ func (g *Registry) DeleteAccount(ctx context.Context, id string) error {
 		}
 		return w.Delete(kindAccount, "", id)
 	})
+	if err != nil {
+		return err
+	}
+	return g.db.SetQuota(ctx, metadata.QuotaOf{Account: id}, metadata.Quota{})
 }
 
 // CreateUser makes a user to whom nothing is allowed yet.
