@@ -82,7 +82,11 @@ func (db *DB) Complete(ctx context.Context, bucket, key string, id UploadID, par
 			return err
 		}
 		res = putResult(b, v.ID)
-		return o.complete(v, found, rest)
+		before := o.cur
+		if err := o.complete(v, found, rest); err != nil {
+			return err
+		}
+		return db.note(ctx, t, s, b, ChangeCompleted, v, before)
 	})
 	if err != nil {
 		return PutResult{}, err

@@ -24,6 +24,7 @@ type DB struct {
 	now     func() time.Time
 	rand    io.Reader
 	buckets bucketCache
+	outbox  Outbox       // nil: none
 	lastID  atomic.Int64 // nanoseconds in the newest VersionID or UploadID
 	lastSeq atomic.Uint64
 	changes atomic.Uint64

@@ -21,7 +21,7 @@ func (db *DB) Delete(ctx context.Context, bucket, key, id string, cond Condition
 		if err != nil {
 			return err
 		}
-		res, err = db.delete(t, s, b, DeleteItem{key, id, cond})
+		res, err = db.delete(ctx, t, s, b, DeleteItem{key, id, cond})
 		return err
 	})
 	if err != nil {
@@ -41,7 +41,7 @@ func (db *DB) DeleteMany(ctx context.Context, bucket string, items []DeleteItem)
 			return err
 		}
 		for i, item := range items {
-			res[i], err = db.delete(t, s, b, item)
+			res[i], err = db.delete(ctx, t, s, b, item)
 			if err != nil && !beforeWrites(err) {
 				return err
 			}
@@ -70,13 +70,13 @@ func beforeWrites(err error) bool {
 		errors.Is(err, ErrInvalidVersionID) || errors.Is(err, ErrInvalidKey)
 }
 
-func (db *DB) delete(t Txn, s *scratch, b *Bucket, item DeleteItem) (DeleteResult, error) {
+func (db *DB) delete(ctx context.Context, t Txn, s *scratch, b *Bucket, item DeleteItem) (DeleteResult, error) {
 	o, err := db.openObject(t, s, b, item.Key)
 	if err != nil {
 		return DeleteResult{}, err
 	}
 	if item.VersionID != "" {
-		return o.removeVersion(item.VersionID, &item.Cond)
+		return o.removeVersion(ctx, item.VersionID, &item.Cond)
 	}
 	if err := item.Cond.check(o.cur); err != nil {
 		return DeleteResult{}, err
@@ -88,8 +88,13 @@ func (db *DB) delete(t Txn, s *scratch, b *Bucket, item DeleteItem) (DeleteResul
 		}
 	}
 	if b.Versioning == Unversioned {
-		return DeleteResult{}, o.replaceNull()
+		before := o.cur
+		if err := o.replaceNull(); err != nil {
+			return DeleteResult{}, err
+		}
+		return DeleteResult{}, db.note(ctx, t, s, b, ChangeRemoved, before, before)
 	}
+	before := o.cur
 	marker := &Version{
 		Key:          item.Key,
 		DeleteMarker: true,
@@ -107,7 +112,10 @@ func (db *DB) delete(t Txn, s *scratch, b *Bucket, item DeleteItem) (DeleteResul
 	if err := o.retire(); err != nil {
 		return DeleteResult{}, err
 	}
-	return DeleteResult{VersionID: showID(marker.ID, marker.Null), DeleteMarker: true}, o.addOld(marker)
+	if err := o.addOld(marker); err != nil {
+		return DeleteResult{}, err
+	}
+	return DeleteResult{VersionID: showID(marker.ID, marker.Null), DeleteMarker: true}, db.note(ctx, t, s, b, ChangeMarked, marker, before)
 }
 
 // newestID gives an id that sorts before those of all versions of the key, even of
@@ -129,7 +137,7 @@ func (o *object) newestID() (VersionID, error) {
 	return id, nil
 }
 
-func (o *object) removeVersion(id string, cond *Condition) (DeleteResult, error) {
+func (o *object) removeVersion(ctx context.Context, id string, cond *Condition) (DeleteResult, error) {
 	v, err := find(o.t, o.s, o.bucket, o.cur, o.key, id)
 	if err != nil {
 		return DeleteResult{}, err
@@ -159,8 +167,11 @@ func (o *object) removeVersion(id string, cond *Condition) (DeleteResult, error)
 	if err := o.discard(v); err != nil {
 		return DeleteResult{}, err
 	}
-	if o.bucket.Versioning == Unversioned {
-		return res, nil
+	before := o.cur
+	if o.bucket.Versioning != Unversioned {
+		if err := o.promote(); err != nil {
+			return DeleteResult{}, err
+		}
 	}
-	return res, o.promote()
+	return res, o.db.note(ctx, o.t, o.s, o.bucket, ChangeRemoved, v, before)
 }

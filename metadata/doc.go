@@ -32,6 +32,7 @@
 //	u bucket key 00 upload(16)      upload under way
 //	p upload(16) number(2)          part, of an upload or of an object completed from it
 //	p upload(16) 0000               table of contents of a completed upload
+//	e queue 00 position(8)          note: what the outbox has to tell of a change
 //	g position(8)                   garbage
 //	i kind(1) scope 00 name         entity: a record of package identity
 //	q b bucket                      quota of a bucket
@@ -78,6 +79,7 @@
 //	            in format 2 also owner string, configurations pairs
 //	entity      data string
 //	work        data string
+//	note        data string
 //	upload      initiated 8, algorithm 1, type 1, headers, user metadata, tags pairs;
 //	            in format 2 and 3 also attributes pairs, in format 3 also lock
 //	contents    rows: part number 2, end of the part in the object 8

@@ -13,6 +13,7 @@ const (
 	spaceDamage  = 'r'
 	spaceEntity  = 'i'
 	spaceGarbage = 'g'
+	spaceNote    = 'e'
 	spaceNull    = 'n'
 	spaceObject  = 'o'
 	spacePart    = 'p'

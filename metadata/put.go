@@ -28,7 +28,11 @@ func (db *DB) Put(ctx context.Context, bucket string, v *Version, cond Condition
 		if err := cond.check(o.cur); err != nil {
 			return err
 		}
-		return o.put(v)
+		before := o.cur
+		if err := o.put(v); err != nil {
+			return err
+		}
+		return db.note(ctx, t, s, b, ChangePut, v, before)
 	})
 	if err != nil {
 		return PutResult{}, err
@@ -101,9 +105,14 @@ func (db *DB) editVersion(ctx context.Context, op, bucket, key, id string, edit 
 			versionID = showID(v.ID, v.Null)
 		}
 		if current {
-			return o.setCurrent(v)
+			err = o.setCurrent(v)
+		} else {
+			err = o.addOld(v)
 		}
-		return o.addOld(v)
+		if err != nil {
+			return err
+		}
+		return db.note(ctx, t, s, b, ChangeTagged, v, v)
 	})
 	return versionID, err
 }

@@ -23,6 +23,8 @@ type Config struct {
 	// requests are 501.
 	ObjectKeys kms.Service
 	KMS        kms.Service
+	// Notify knows the destinations of events; nil: there are none.
+	Notify Notifications
 	// TrustHTTP takes customers' keys over plain HTTP from other hosts: TLS ends in front
 	// of this server.
 	TrustHTTP bool

@@ -48,6 +48,8 @@ const docsTail = `
 | ` + "`//`, `.`, `%2F`" + ` and trailing slashes in a key | kept as they are |
 | NUL or invalid UTF-8 in a key | 400 InvalidArgument |
 | headers for website redirects, MFA, append | 501 NotImplemented |
+| bucket notifications | destinations are those of ` + "`--notify`" + `, ` + "`arn:weft:notify:::NAME`" + ` as queue, topic or function; events of creation, removal, tagging and lifecycle expiration; EventBridge is 501; no test event is sent |
+| events wait for a destination that is away | up to 100,000; then writes that need one are 503 SlowDown |
 | encryption at rest | an object is encrypted when the request or the bucket's configuration says so; AWS encrypts always |
 | SSE-C over plain HTTP | 400 InvalidRequest as on AWS, but for clients on the same host, and with ` + "`--tls-in-front`" + ` |
 | ` + "`aws:kms:dsse`" + ` | 501 NotImplemented |

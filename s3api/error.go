@@ -98,6 +98,7 @@ var translations = [...]struct {
 	{metadata.ErrLocked, errObjectLocked},
 	{metadata.ErrNotVersioned, errInvalidBucketState.saying("Versioning must be 'Enabled' on the bucket to apply a Object Lock configuration")},
 	{metadata.ErrQuota, errQuotaExceeded},
+	{metadata.ErrOutboxFull, errSlowDown.saying("Events of this bucket wait for a destination that is away, and there is no room for more.")},
 	{metadata.ErrStale, errConditionalRequestConflict},
 	{store.ErrBusy, errSlowDown},
 	{fair.ErrRate, errSlowDown},

@@ -125,6 +125,7 @@ func (c *call) serve() error {
 	if err = c.checkHeaders(); err != nil {
 		return err
 	}
+	c.withOrigin()
 	return c.hide(c.route.run(c))
 }
 

@@ -92,6 +92,9 @@ var matrix = map[string][]matrixRow{
 	"PutPublicAccessBlock":       {{target: "/bucket?publicAccessBlock", body: blockDoc, actions: []string{"s3:PutBucketPublicAccessBlock"}}},
 	"DeletePublicAccessBlock":    {{target: "/bucket?publicAccessBlock", actions: []string{"s3:PutBucketPublicAccessBlock"}}},
 
+	"GetBucketNotificationConfiguration": {{target: "/bucket?notification", actions: []string{"s3:GetBucketNotification"}}},
+	"PutBucketNotificationConfiguration": {{target: "/bucket?notification", body: "<NotificationConfiguration></NotificationConfiguration>", actions: []string{"s3:PutBucketNotification"}}},
+
 	"GetBucketEncryption":    {{target: "/bucket?encryption", actions: []string{"s3:GetEncryptionConfiguration"}}},
 	"PutBucketEncryption":    {{target: "/bucket?encryption", body: encryptionDoc, actions: []string{"s3:PutEncryptionConfiguration"}}},
 	"DeleteBucketEncryption": {{target: "/bucket?encryption", actions: []string{"s3:PutEncryptionConfiguration"}}},

@@ -80,7 +80,7 @@ func (s *Store) unmade(err error, p *metadata.Part) error {
 	}
 	for _, refused := range []error{
 		metadata.ErrNoSuchBucket, metadata.ErrPrecondition, metadata.ErrNoSuchKey, metadata.ErrNoSuchUpload,
-		metadata.ErrInvalidPart, metadata.ErrInvalidPartOrder, metadata.ErrPartTooSmall, metadata.ErrStale,
+		metadata.ErrOutboxFull, metadata.ErrInvalidPart, metadata.ErrInvalidPartOrder, metadata.ErrPartTooSmall, metadata.ErrStale,
 		metadata.ErrLocked, metadata.ErrNoSuchVersion,
 	} {
 		if errors.Is(err, refused) {

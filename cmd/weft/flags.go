@@ -44,6 +44,7 @@ func addGatewayFlags(cmd *cobra.Command, cfg *gateway.Config) {
 	f.BoolVar(&cfg.TLSInFront, "tls-in-front", false, "clients come through TLS that ends before this server: take customers' keys (SSE-C) over plain HTTP")
 	f.StringVar(&cfg.Ownership, "object-ownership", "BucketOwnerEnforced", "ObjectOwnership of buckets that say none; with BucketOwnerPreferred or ObjectWriter they have access control lists")
 	f.DurationVar((*time.Duration)(&cfg.LifecycleDay), "lifecycle-day", 0, "length of a day of lifecycle rules, for tests; 0 is a real day")
+	f.StringArrayVar(&cfg.Notify, "notify", nil, "destination of bucket notifications, NAME=URL: http(s)://, nats://HOST:PORT/SUBJECT or kafka://HOST:PORT/TOPIC; repeatable")
 	addMetricsFlag(cmd, &cfg.Metrics)
 }
 

@@ -14,10 +14,10 @@ const cgoDir = "rdma/internal/verbs"
 // know nothing of one another. A directory that is not listed may import nothing of the module but internal.
 // "=metadata" allows that one package and none below it: s3api speaks in metadata's types but knows no engine.
 var floors = map[string][]string{
-	"cmd":       {"iamapi", "s3api", "identity", "lifecycle", "store", "node", "erasure", "metadata", "rdma", "kms", "bench"},
+	"cmd":       {"iamapi", "s3api", "identity", "lifecycle", "store", "node", "erasure", "metadata", "rdma", "kms", "notify", "bench"},
 	"iamapi":    {"identity", "s3api"},
 	"identity":  {"s3api", "=metadata"},
-	"s3api":     {"store", "lifecycle", "=metadata", "kms"},
+	"s3api":     {"store", "lifecycle", "=metadata", "kms", "notify"},
 	"store":     {"node", "erasure", "metadata", "rdma"},
 	"node":      {"erasure", "metadata", "rdma"},
 	"bench":     {},
@@ -25,6 +25,7 @@ var floors = map[string][]string{
 	"metadata":  {},
 	"rdma":      {},
 	"kms":       {},
+	"notify":    {"=metadata"},
 	"internal":  {},
 	"scripts":   {"bench"},
 	"lifecycle": {"=metadata"},
@@ -33,6 +34,7 @@ var floors = map[string][]string{
 // testFloors adds what only the tests of a directory may import: a test may put together the floors below it,
 // even those that its package must not know.
 var testFloors = map[string][]string{
+	"notify":    {"metadata"},
 	"s3api":     {"node", "erasure", "metadata", "rdma"},
 	"iamapi":    {"metadata"},
 	"identity":  {"metadata"},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/weftstore/weft/cmd/weft/internal/settings"
@@ -45,6 +46,9 @@ type Config struct {
 	AuditLog       string `toml:"audit-log"`
 	AuditWebhook   string `toml:"audit-webhook"`
 	AuditTokenFile string `toml:"audit-token-file"`
+
+	// Notify names the destinations of bucket notifications: NAME=URL.
+	Notify []string `toml:"notify"`
 
 	// Metrics is the address to serve /metrics on; "" is nowhere.
 	Metrics string `toml:"metrics"`
@@ -131,6 +135,11 @@ func (c *Config) Validate() error {
 	}
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		bad("--tls-cert and --tls-key go together")
+	}
+	for _, s := range c.Notify {
+		if name, address, ok := strings.Cut(s, "="); !ok || name == "" || address == "" {
+			bad("--notify: want NAME=URL, such as hook=https://host/path")
+		}
 	}
 	if len(c.KMSKeys) == 0 {
 		bad("--kms-key: name one key at least")

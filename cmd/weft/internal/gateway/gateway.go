@@ -20,6 +20,7 @@ import (
 	"github.com/weftstore/weft/identity"
 	"github.com/weftstore/weft/kms"
 	"github.com/weftstore/weft/metadata"
+	"github.com/weftstore/weft/notify"
 	"github.com/weftstore/weft/rdma"
 	"github.com/weftstore/weft/s3api"
 	"github.com/weftstore/weft/store"
@@ -69,7 +70,8 @@ type Gateway struct {
 
 	operator  *s3api.Principal // whose the root keys are
 	ring      *identity.Keyring
-	keys      kms.Service // of SSE-KMS
+	keys      kms.Service      // of SSE-KMS
+	notifier  *notify.Notifier // nil without destinations
 	registry  *identity.Registry
 	directory *identity.Directory
 
@@ -88,7 +90,7 @@ type Gateway struct {
 // open but the parts.
 func New(ctx context.Context, cfg Config, p Parts) (*Gateway, error) {
 	g := &Gateway{cfg: cfg, parts: p, log: p.Logger, operator: s3api.Operator()}
-	for _, step := range []func(context.Context) error{g.openNodes, g.openPools, g.openStore, g.openAudit, g.listen} {
+	for _, step := range []func(context.Context) error{g.openNotify, g.openNodes, g.openPools, g.openStore, g.openAudit, g.listen} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, g.Close())
 		}

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/weftstore/weft/lifecycle"
+	"github.com/weftstore/weft/metadata"
+	"github.com/weftstore/weft/notify"
 	"github.com/weftstore/weft/store"
 )
 
@@ -15,14 +17,16 @@ func (g *Gateway) maintain(o store.MaintenanceOptions) {
 	m := g.parts.Member
 	if m == nil {
 		g.store.StartMaintenance(o)
-		g.background(g.lifecycle().Run)
+		g.background(g.expire)
+		g.background(g.deliver)
 		return
 	}
 	m.Answer(g.store.Report)
 	g.background(func(ctx context.Context) {
 		m.Lead(ctx, func(ctx context.Context) {
 			var work sync.WaitGroup
-			work.Go(func() { g.lifecycle().Run(ctx) })
+			work.Go(func() { g.expire(ctx) })
+			work.Go(func() { g.deliver(ctx) })
 			g.store.Maintain(ctx, o)
 			work.Wait()
 		})
@@ -42,6 +46,11 @@ func (g *Gateway) background(work func(ctx context.Context)) {
 		<-done
 		return nil
 	})
+}
+
+// expire applies the rules of buckets. What it does is told as the rules'.
+func (g *Gateway) expire(ctx context.Context) {
+	g.lifecycle().Run(metadata.WithOrigin(ctx, &notify.Origin{Operation: notify.Lifecycle, HostID: "weft", Region: g.cfg.Region}))
 }
 
 // lifecycle makes the worker that applies the rules of buckets.

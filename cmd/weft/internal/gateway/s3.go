@@ -33,6 +33,7 @@ func (g *Gateway) s3Server() (*http.Server, error) {
 		Buckets: g.parts.Meta.DB, Versions: g.parts.Meta.DB, Listings: g.parts.Meta.DB, Uploads: g.parts.Meta.DB,
 		Objects:    s3api.FromStore(g.store),
 		ObjectKeys: &kms.Local{Ring: g.ring, Names: []string{""}}, KMS: g.keys, TrustHTTP: g.cfg.TLSInFront,
+		Notify: g.notifications(),
 		Region: g.cfg.Region, Ownership: g.cfg.Ownership,
 		Domains: g.cfg.Domains,
 		Ready:   g.store.Ready,

@@ -63,6 +63,7 @@ func (c *Config) Load(path string, keep func(name string) bool) error {
 		{"kms-vault-namespace", func() { file.VaultNamespace = c.VaultNamespace }},
 		{"kms-vault-token-file", func() { file.VaultTokenFile = c.VaultTokenFile }},
 		{"tls-in-front", func() { file.TLSInFront = c.TLSInFront }},
+		{"notify", func() { file.Notify = c.Notify }},
 		{"metrics", func() { file.Metrics = c.Metrics }},
 	} {
 		if keep(s.name) {
