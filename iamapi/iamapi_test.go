@@ -161,8 +161,6 @@ func (r *rig) may(as signer, action, on string) bool {
 		&policy.Policies{Identity: p.Policies, Session: p.Session, Owner: p.Account})
 }
 
-const everything = `{"Effect":"Allow","Action":"*","Resource":"*"}`
-
 func TestUsersKeysGroups(t *testing.T) {
 	r := newRig(t, nil)
 	got := r.ok(r.root, "CreateUser", "UserName", "alice", "Tags.member.1.Key", "team", "Tags.member.1.Value", "<a&b>")

@@ -17,7 +17,7 @@ type KeyOptions struct {
 	Expires     time.Time // zero: never
 }
 
-const secretBound, sessionBound = "weft secret 1 ", "weft session 1 "
+const secretBound, sessionBound = "weft secret 1 ", "weft session 1 " //nolint:gosec // what they are for, no secrets
 
 // CreateKey makes an access key of a user, or of the account's root when user is "". The
 // secret is returned this once.

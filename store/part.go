@@ -145,7 +145,7 @@ func (w *partJob) seal() ([]byte, error) {
 	if err := w.body.end(); err != nil {
 		return nil, err
 	}
-	etag := [16]byte{}
+	var etag [16]byte
 	if w.sealed != nil {
 		w.out.sums, etag = w.sealed.finish()
 	} else {

@@ -15,7 +15,7 @@ import (
 // output runs a command to its end.
 func output(ctx context.Context, name string, args ...string) ([]byte, error) {
 	var stdout, stderr bytes.Buffer
-	cmd := exec.CommandContext(ctx, name, args...)
+	cmd := exec.CommandContext(ctx, name, args...) //nolint:gosec // this program's own arguments
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()
 	raw := fmt.Appendf(nil, "# %s %s\n%s%s", name, strings.Join(args, " "), stdout.Bytes(), stderr.Bytes())
@@ -29,7 +29,7 @@ func output(ctx context.Context, name string, args ...string) ([]byte, error) {
 func untilServed(ctx context.Context, server, client []string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
-	srv := exec.CommandContext(ctx, server[0], server[1:]...)
+	srv := exec.CommandContext(ctx, server[0], server[1:]...) //nolint:gosec // likewise
 	if err := srv.Start(); err != nil {
 		return nil, err
 	}

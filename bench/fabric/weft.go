@@ -96,7 +96,7 @@ func (l *lab) secret() string { return filepath.Join(l.dir, "secret") }
 
 // background starts a weft process that runs until the end.
 func (l *lab) background(env []string, args ...string) error {
-	log, err := os.OpenFile(filepath.Join(l.out, args[0]+".log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o640)
+	log, err := os.OpenFile(filepath.Join(l.out, args[0]+".log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
 	}

@@ -166,6 +166,14 @@ func (r *verbsRig) works(t *testing.T) {
 	}
 }
 
+// moved waits for the handler's transfers, which must succeed.
+func (r *verbsRig) moved(t *testing.T) {
+	t.Helper()
+	if err := <-r.h.ended; err != nil {
+		t.Errorf("transfers: %v", err)
+	}
+}
+
 // untouched poisons the caller's memory and checks that nobody writes to it.
 func (r *verbsRig) untouched(t *testing.T) func() {
 	b := r.memory.Bytes()
@@ -190,7 +198,7 @@ func TestRDMAReuse(t *testing.T) {
 func TestRDMAStaleKey(t *testing.T) {
 	r := newVerbsRig(t, small())
 	r.works(t)
-	<-r.h.ended
+	r.moved(t)
 	other, err := r.near.Register(1 << 20)
 	if err != nil {
 		t.Fatal(err)
@@ -200,7 +208,7 @@ func TestRDMAStaleKey(t *testing.T) {
 	if err := r.call(limited(t)); err != nil {
 		t.Fatal(err)
 	}
-	<-r.h.ended
+	r.moved(t)
 	if err := other.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -216,7 +224,7 @@ func TestRDMAStaleKey(t *testing.T) {
 func TestRDMALinkDown(t *testing.T) {
 	r := newVerbsRig(t, small())
 	r.works(t)
-	<-r.h.ended
+	r.moved(t)
 	r.h.times.Store(1 << 40)
 	for len(r.h.entered) > 0 {
 		<-r.h.entered
@@ -257,7 +265,7 @@ func TestRDMADeadline(t *testing.T) {
 	for round := range 5 {
 		r.h.times.Store(1 << 40)
 		for len(r.h.ended) > 0 {
-			<-r.h.ended
+			<-r.h.ended //nolint:errcheck // canceled
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(round*20+20)*time.Millisecond)
 		if err := r.call(ctx); !errors.Is(err, context.DeadlineExceeded) {
@@ -265,7 +273,7 @@ func TestRDMADeadline(t *testing.T) {
 		}
 		cancel()
 		check := r.untouched(t)
-		<-r.h.ended
+		<-r.h.ended //nolint:errcheck // canceled
 		check()
 		r.works(t)
 	}

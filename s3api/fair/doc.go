@@ -40,5 +40,5 @@ const (
 	maxTenants = 4096
 )
 
-// ErrRate: a tenant asks for more than its rate, or has too many requests waiting.
+// ErrRate is returned when a tenant asks for more than its rate, or has too many requests waiting.
 var ErrRate = errors.New("more requests than the tenant may have")

@@ -185,7 +185,7 @@ func (l *lane) transfer(ctx context.Context, verb uint32, key uint32, addr uint6
 		return err
 	case <-grace.C:
 		l.fail(fmt.Errorf("a transfer was not over %s after its end: %w", l.n.cfg.Grace, ctx.Err()))
-		<-o.done // flushed: the device does not touch p any more
+		<-o.done //nolint:errcheck // flushed: the device does not touch p any more
 		return ctx.Err()
 	}
 }

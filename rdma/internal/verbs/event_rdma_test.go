@@ -24,7 +24,9 @@ func TestRDMADeviceEvents(t *testing.T) {
 	netdev, name := fmt.Sprintf("wvn%d", serial), fmt.Sprintf("wvr%d", serial)
 	run("ip link add " + netdev + " type dummy")
 	// Not awaited: the kernel removes an rxe device when nobody has it open, and librdmacm keeps it until the process ends.
-	defer exec.Command("sh", "-c", fmt.Sprintf("rdma link del %s; ip link del %s", name, netdev)).Start()
+	defer func() {
+		_ = exec.Command("sh", "-c", fmt.Sprintf("rdma link del %s; ip link del %s", name, netdev)).Start()
+	}()
 	run("ip link set " + netdev + " up")
 	run("rdma link add " + name + " type rxe netdev " + netdev)
 	d, err := Open(name)

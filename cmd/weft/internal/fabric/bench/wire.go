@@ -40,7 +40,7 @@ const (
 	MaxRuns = 64
 )
 
-// ErrRefused: the other end would not do it, or is no `weft fabric serve`.
+// ErrRefused is returned when the other end would not do it, or is no `weft fabric serve`.
 var ErrRefused = errors.New("refused by the other end")
 
 // Verb is which way the bytes go.
