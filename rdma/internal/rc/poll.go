@@ -18,9 +18,9 @@ const (
 	// the processor away and start threads, which costs more than what is waited for.
 	spinStep = 5 * time.Microsecond
 	// spinTrial is which of so many calls polls although polling did not pay lately.
-	spinTrial = 16
+	spinTrial = 4
 	// spinCredit is how many vain polls a successful one makes up for.
-	spinCredit = 32
+	spinCredit = 64
 )
 
 // poller takes completions. One goroutine at a time does, the one that has turn.
