@@ -29,6 +29,9 @@ const (
 	slower = 3
 	// hedge is the time after which a read is tried elsewhere at the soonest: no bound is below three of it.
 	hedge = 50 * time.Millisecond
+	// routedRound bounds the same where nobody asked for figures to be kept (--strict): a read that waits for a target
+	// takes 10 s, and the machine may be slow.
+	routedRound = 3 * time.Second
 	// tries is how often a bound on times may be missed.
 	tries = 3
 	// pauseOfEtcd is how long a leader of etcd may be missed.
@@ -110,7 +113,11 @@ func (f *figures) well(ctx context.Context) (string, error) {
 
 // within says that nothing failed and that reads are not much slower than when all is well.
 func (f *figures) within(g *figure) error {
-	switch bound := slower * max(f.healthy.p99, hedge); {
+	bound := slower * max(f.healthy.p99, hedge)
+	if !f.c.o.strict {
+		bound = max(bound, routedRound)
+	}
+	switch {
 	case g.fails > 0:
 		return fmt.Errorf("requests failed: %v", g)
 	case g.p99 > bound:
@@ -156,7 +163,7 @@ func (f *figures) nodeKilled(ctx context.Context) (string, error) {
 	case err != nil:
 	case g.fails > 0:
 		err = fmt.Errorf("requests failed: %v", g)
-	case g.stall > f.c.o.lease:
+	case f.c.o.strict && g.stall > f.c.o.lease:
 		err = fmt.Errorf("writes stalled for longer than the lease: %v", g)
 	default:
 		err = f.c.usable(ctx)
@@ -175,7 +182,7 @@ func (f *figures) etcdKilled(ctx context.Context) (string, error) {
 		pause(ctx, f.window/2)
 		return errors.Join(err, leader.start(ctx))
 	})
-	if err == nil && g.stall > pauseOfEtcd {
+	if err == nil && f.c.o.strict && g.stall > pauseOfEtcd {
 		err = fmt.Errorf("writes stalled for more than %v: %v", pauseOfEtcd, g)
 	}
 	return g.String(), err

@@ -51,6 +51,7 @@ type options struct {
 	takeover bool
 	netns    bool
 	figures  bool
+	strict   bool
 	rates    bool
 	only     string
 }
@@ -78,6 +79,7 @@ func main() {
 	flag.StringVar(&o.only, "only", "", "only faults whose name begins so, such as \"freeze n\"")
 	flag.BoolVar(&o.takeover, "takeover", false, "nodes take over the targets of others")
 	flag.BoolVar(&o.figures, "figures", false, "measure what faults cost, each once for --length; needs root and /dev/fuse")
+	flag.BoolVar(&o.strict, "strict", false, "with --figures: fail when a fault costs more time than it may, too")
 	flag.BoolVar(&o.netns, "netns", false, "run each process in a network namespace of its own, and cut them off too; needs root")
 	flag.BoolVar(&o.rates, "throughput", false, "compare what a CPU second does in one process, through one gateway and through all")
 	flag.BoolVar(&o.plant, "plant", false, "plant stale reads, and demand that they are found")

@@ -7,17 +7,13 @@ import raw
 from errs import fails
 
 NOT_THERE = [
-    ("GET", "accelerate"),
-    ("PUT", "accelerate"),
     ("PUT", "website"),
     ("PUT", "logging"),
-    ("PUT", "notification"),
     ("PUT", "replication"),
     ("PUT", "inventory&id=1"),
     ("PUT", "analytics&id=1"),
     ("PUT", "metrics&id=1"),
     ("PUT", "intelligent-tiering&id=1"),
-    ("PUT", "requestPayment"),
 ]
 
 
