@@ -77,7 +77,7 @@ func newCluster(t *testing.T, transport string, where []string) *cluster {
 func emptyCluster(t *testing.T, dir string) *cluster {
 	t.Helper()
 	c := &cluster{t: t, dir: dir}
-	c.gateway = c.process("gateway", "gateway", "--address", s3Address, "--memory", "256MiB")
+	c.gateway = c.process("gateway", "gateway", "--address", s3Address, "--memory", "128MiB")
 	c.gateway.env = []string{"WEFT_ROOT_ACCESS_KEY=" + accessKey, "WEFT_ROOT_SECRET_KEY=" + secretKey}
 	return c
 }
@@ -93,15 +93,22 @@ func (c *cluster) addNode(name string) *process {
 	return n
 }
 
+// setTransport also sets what makes the cluster small.
 func setTransport(t *testing.T, file, transport string) {
 	t.Helper()
 	b, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := strings.Replace(string(b), `transport = "auto"`, fmt.Sprintf("transport = %q", transport), 1)
-	if text == string(b) {
-		t.Fatalf("no transport to set in\n%s", b)
+	text := string(b)
+	for was, is := range map[string]string{
+		`transport = "auto"`:  fmt.Sprintf("transport = %q", transport),
+		`# staging = "64MiB"`: `staging = "16MiB"`, // registering memory takes long in an emulated machine
+	} {
+		if !strings.Contains(text, was) {
+			t.Fatalf("no %s to replace in\n%s", was, text)
+		}
+		text = strings.Replace(text, was, is, 1)
 	}
 	if err := os.WriteFile(file, []byte(text), 0o640); err != nil {
 		t.Fatal(err)

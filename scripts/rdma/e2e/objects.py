@@ -39,7 +39,7 @@ def main(bucket):
     part = s3.get_object(Bucket=bucket, Key=key, Range=f"bytes={first}-{last}")["Body"].read()
     assert part == want[first : last + 1], "a range differs"
 
-    size = 128 * MIB
+    size = 48 * MIB
     want = payload(size)
     transfer = TransferConfig(multipart_threshold=8 * MIB, multipart_chunksize=16 * MIB, max_concurrency=2)
     s3.upload_fileobj(io.BytesIO(want), bucket, "boto3/large", Config=transfer)
