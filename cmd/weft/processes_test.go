@@ -88,7 +88,7 @@ func (p *process) kill(t *testing.T) {
 	if err := p.cmd.Process.Signal(syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	<-p.done
+	<-p.done //nolint:errcheck // always an error: it was killed
 }
 
 func (p *process) stop() error {
