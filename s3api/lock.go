@@ -207,18 +207,9 @@ func (c *call) readLock() (metadata.Lock, error) {
 	if err := c.lockable(); err != nil {
 		return metadata.Lock{}, err
 	}
-	versionID := c.query.get("versionId")
-	if err := checkVersionID(versionID); err != nil {
-		return metadata.Lock{}, err
-	}
-	obj, err := c.h.cfg.Objects.Open(c.ctx, c.bucket, c.key, versionID)
+	v, err := c.lookVersion()
 	if err != nil {
 		return metadata.Lock{}, err
-	}
-	defer obj.Close()
-	v, id := obj.Info()
-	if id != "" {
-		c.set("X-Amz-Version-Id", id)
 	}
 	return v.Lock, nil
 }

@@ -74,18 +74,9 @@ func (c *call) getBucketACL() error {
 
 // getObjectACL is GetObjectAcl.
 func (c *call) getObjectACL() error {
-	versionID := c.query.get("versionId")
-	if err := checkVersionID(versionID); err != nil {
-		return err
-	}
-	obj, err := c.h.cfg.Objects.Open(c.ctx, c.bucket, c.key, versionID)
+	v, err := c.lookVersion()
 	if err != nil {
 		return err
-	}
-	defer obj.Close()
-	v, id := obj.Info()
-	if id != "" {
-		c.set("X-Amz-Version-Id", id)
 	}
 	a := c.h.privateACL(c.owner())
 	if c.hasACLs() {

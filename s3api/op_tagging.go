@@ -39,18 +39,9 @@ func (c *call) storeBucketTags(tags map[string]string) error {
 
 // getObjectTagging is GetObjectTagging; no tags are an empty set.
 func (c *call) getObjectTagging() error {
-	versionID := c.query.get("versionId")
-	if err := checkVersionID(versionID); err != nil {
-		return err
-	}
-	obj, err := c.h.cfg.Objects.Open(c.ctx, c.bucket, c.key, versionID)
+	v, err := c.lookVersion()
 	if err != nil {
 		return err
-	}
-	defer obj.Close()
-	v, id := obj.Info()
-	if id != "" {
-		c.set("X-Amz-Version-Id", id)
 	}
 	return c.sendDoc(tagDocument(v.Tags))
 }

@@ -152,3 +152,22 @@ func validBucketName(name string) bool {
 	}
 	return true
 }
+
+// lookVersion is what is known of the version that versionId names. It puts the header
+// with the version's id.
+func (c *call) lookVersion() (*metadata.Version, error) {
+	versionID := c.query.get("versionId")
+	if err := checkVersionID(versionID); err != nil {
+		return nil, err
+	}
+	obj, err := c.h.cfg.Objects.Open(c.ctx, c.bucket, c.key, versionID)
+	if err != nil {
+		return nil, err
+	}
+	defer obj.Close()
+	v, id := obj.Info()
+	if id != "" {
+		c.set("X-Amz-Version-Id", id)
+	}
+	return v, nil
+}
