@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -34,6 +35,28 @@ func (c *bucketCache) get(name string, raw []byte) *Bucket {
 	return nil
 }
 
+// partition is where the bucket of a name was seen last, or what place says.
+func (c *bucketCache) partition(name string, place func(string) int) int {
+	if m := c.at.Load(); m != nil {
+		if e, ok := (*m)[name]; ok {
+			return e.bucket.partition
+		}
+	}
+	return place(name)
+}
+
+// byID is nil when the bucket was not seen lately.
+func (c *bucketCache) byID(id uint64) *Bucket {
+	if m := c.at.Load(); m != nil {
+		for _, e := range *m {
+			if e.bucket.ID == id {
+				return e.bucket
+			}
+		}
+	}
+	return nil
+}
+
 func (c *bucketCache) put(raw []byte, b *Bucket) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -45,8 +68,8 @@ func (c *bucketCache) put(raw []byte, b *Bucket) {
 	c.at.Store(&m)
 }
 
-// bucket reads a bucket's record. The result is shared and read-only.
-func (db *DB) bucket(r Reader, s *scratch, name string) (*Bucket, error) {
+// readBucket reads a bucket's record. The result is shared and read-only.
+func (db *DB) readBucket(r Reader, s *scratch, name string) (*Bucket, error) {
 	s.key = keyBucket(s.key, name)
 	raw, err := r.Get(s.key)
 	if err != nil {
@@ -55,13 +78,14 @@ func (db *DB) bucket(r Reader, s *scratch, name string) (*Bucket, error) {
 	if raw == nil {
 		return nil, ErrNoSuchBucket
 	}
-	if b := db.buckets.get(name, raw); b != nil {
+	if b := db.buckets.get(name, raw); b != nil && b.partition == s.partition {
 		return b, nil
 	}
 	b, err := decodeBucket(s.key, raw)
 	if err != nil {
 		return nil, fmt.Errorf("bucket %s: %w", name, err)
 	}
+	b.partition = s.partition
 	db.buckets.put(raw, b)
 	return b, nil
 }
@@ -70,31 +94,6 @@ func putBucket(t Txn, s *scratch, b *Bucket) error {
 	s.key = keyBucket(s.key, b.Name)
 	s.value = encodeBucket(s.value[:0], s.key, b)
 	return t.Put(s.key, s.value)
-}
-
-// view and update run fn with memory to work in and name the operation in errors.
-func (db *DB) view(ctx context.Context, op string, fn func(Reader, *scratch) error) error {
-	s := getScratch()
-	defer s.release()
-	if err := db.kv.View(ctx, func(r Reader) error { return fn(r, s) }); err != nil {
-		return fmt.Errorf("%s: %w", op, err)
-	}
-	return nil
-}
-
-func (db *DB) update(ctx context.Context, op string, fn func(Txn, *scratch) error) error {
-	defer db.changes.Add(1)
-	return db.upkeep(ctx, op, fn)
-}
-
-// upkeep is update for what changes nothing that a snapshot is for.
-func (db *DB) upkeep(ctx context.Context, op string, fn func(Txn, *scratch) error) error {
-	s := getScratch()
-	defer s.release()
-	if err := db.kv.Update(ctx, func(t Txn) error { return fn(t, s) }); err != nil {
-		return fmt.Errorf("%s: %w", op, err)
-	}
-	return nil
 }
 
 // CreateBucket makes an empty, unversioned bucket of the root account.
@@ -107,9 +106,12 @@ func (db *DB) CreateBucket(ctx context.Context, name, region string) (*Bucket, e
 // MakeBucket is CreateBucket with what else shall be true from the first moment on:
 // Name, Region, Owner, Versioning, Tags and Configs of b are taken.
 func (db *DB) MakeBucket(ctx context.Context, b Bucket) (*Bucket, error) {
+	if len(db.more) > 0 {
+		return db.placeBucket(ctx, b)
+	}
 	var made *Bucket
 	err := db.update(ctx, "create bucket", func(t Txn, s *scratch) (err error) {
-		made, err = db.createBucket(t, s, b)
+		made, err = db.createBucket(t, s, b, 0)
 		return err
 	})
 	if err != nil {
@@ -118,7 +120,9 @@ func (db *DB) MakeBucket(ctx context.Context, b Bucket) (*Bucket, error) {
 	return made, nil
 }
 
-func (db *DB) createBucket(t Txn, s *scratch, like Bucket) (*Bucket, error) {
+// createBucket makes a bucket with an id, or, when that is 0, with the next one if there are
+// not too many.
+func (db *DB) createBucket(t Txn, s *scratch, like Bucket, id uint64) (*Bucket, error) {
 	if err := checkKey(like.Name); err != nil {
 		return nil, fmt.Errorf("bucket name: %w", err)
 	}
@@ -130,20 +134,21 @@ func (db *DB) createBucket(t Txn, s *scratch, like Bucket) (*Bucket, error) {
 	if old != nil {
 		return nil, ErrBucketExists
 	}
-	n := 0
-	all := []byte{spaceBucket}
-	if err := t.Scan(all, prefixEnd(all), func(_, _ []byte) bool { n++; return n < MaxBuckets }); err != nil {
-		return nil, err
-	}
-	if n >= MaxBuckets {
-		return nil, ErrTooManyBuckets
-	}
-	id, err := nextNumber(t, "bucket")
-	if err != nil {
-		return nil, err
+	if id == 0 {
+		n := 0
+		all := []byte{spaceBucket}
+		if err := t.Scan(all, prefixEnd(all), func(_, _ []byte) bool { n++; return n < MaxBuckets }); err != nil {
+			return nil, err
+		}
+		if n >= MaxBuckets {
+			return nil, ErrTooManyBuckets
+		}
+		if id, err = nextNumber(t, "bucket"); err != nil {
+			return nil, err
+		}
 	}
 	b := &Bucket{Name: like.Name, ID: id, Created: db.now().UTC().Truncate(timeUnit), Region: like.Region,
-		Owner: like.Owner, Versioning: like.Versioning, Tags: like.Tags, Configs: like.Configs}
+		Owner: like.Owner, Versioning: like.Versioning, Tags: like.Tags, Configs: like.Configs, partition: s.partition}
 	if err := countNew(t, b); err != nil {
 		return nil, err
 	}
@@ -170,9 +175,9 @@ func nextNumber(t Txn, name string) (uint64, error) {
 // Bucket reads a bucket's record, which is shared and read-only. ErrNoSuchBucket.
 func (db *DB) Bucket(ctx context.Context, name string) (*Bucket, error) {
 	var b *Bucket
-	err := db.view(ctx, "get bucket", func(r Reader, s *scratch) (err error) {
-		b, err = db.bucket(r, s, name)
-		return err
+	err := db.viewIn(ctx, "get bucket", name, func(_ Reader, _ *scratch, found *Bucket) error {
+		b = found
+		return nil
 	})
 	return b, err
 }
@@ -180,13 +185,32 @@ func (db *DB) Bucket(ctx context.Context, name string) (*Bucket, error) {
 // Buckets reads all buckets in the order of their names.
 func (db *DB) Buckets(ctx context.Context) ([]Bucket, error) {
 	var list []Bucket
-	err := db.view(ctx, "list buckets", func(r Reader, _ *scratch) (err error) {
-		list, err = allBuckets(r)
+	err := db.viewAll(ctx, "list buckets", func(all []Reader, _ *scratch) (err error) {
+		list, err = bucketsOf(all)
 		return err
 	})
 	return list, err
 }
 
+// bucketsOf reads all buckets of all partitions in the order of their names.
+func bucketsOf(all []Reader) (list []Bucket, err error) {
+	for i, r := range all {
+		some, err := allBuckets(r)
+		if err != nil {
+			return nil, err
+		}
+		for j := range some {
+			some[j].partition = i
+		}
+		list = append(list, some...)
+	}
+	if len(all) > 1 {
+		slices.SortFunc(list, func(a, b Bucket) int { return strings.Compare(a.Name, b.Name) })
+	}
+	return list, nil
+}
+
+// allBuckets are those of one partition.
 func allBuckets(r Reader) (list []Bucket, err error) {
 	all := []byte{spaceBucket}
 	var bad error
@@ -213,8 +237,8 @@ const uploadsPerTxn = 500
 func (db *DB) DeleteBucket(ctx context.Context, name string) error {
 	for {
 		done := false
-		err := db.update(ctx, "delete bucket", func(t Txn, s *scratch) (err error) {
-			done, err = db.deleteBucket(t, s, name)
+		err := db.updateIn(ctx, "delete bucket", name, func(t Txn, s *scratch, b *Bucket) (err error) {
+			done, err = db.deleteBucket(t, s, b)
 			return err
 		})
 		if err != nil || done {
@@ -223,11 +247,7 @@ func (db *DB) DeleteBucket(ctx context.Context, name string) error {
 	}
 }
 
-func (db *DB) deleteBucket(t Txn, s *scratch, name string) (done bool, err error) {
-	b, err := db.bucket(t, s, name)
-	if err != nil {
-		return false, err
-	}
+func (db *DB) deleteBucket(t Txn, s *scratch, b *Bucket) (done bool, err error) {
 	for _, space := range []byte{spaceObject, spaceVersion} {
 		found := false
 		from := keyIn(nil, space, b.ID, "")
@@ -270,7 +290,7 @@ func (db *DB) deleteBucket(t Txn, s *scratch, name string) (done bool, err error
 			return false, err
 		}
 	}
-	return true, t.Delete(keyBucket(s.key, name))
+	return true, t.Delete(keyBucket(s.key, b.Name))
 }
 
 // SetVersioning changes the versioning state, to enabled or suspended. ErrNoSuchBucket;
@@ -316,11 +336,7 @@ func (db *DB) SetBucketConfig(ctx context.Context, name, config, document string
 }
 
 func (db *DB) editBucket(ctx context.Context, op, name string, edit func(*Bucket) error) error {
-	return db.update(ctx, op, func(t Txn, s *scratch) error {
-		old, err := db.bucket(t, s, name)
-		if err != nil {
-			return err
-		}
+	return db.updateIn(ctx, op, name, func(t Txn, s *scratch, old *Bucket) error {
 		b := *old
 		if err := edit(&b); err != nil {
 			return err

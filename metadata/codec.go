@@ -193,7 +193,8 @@ func appendPairs(dst []byte, m map[string]string) []byte {
 
 // scratch is the memory that one operation builds keys and values in.
 type scratch struct {
-	key, key2, value []byte
+	key, key2, value      []byte
+	partition, partitions int // where the transaction is, of how many
 }
 
 var scratches = sync.Pool{New: func() any {

@@ -20,11 +20,7 @@ import (
 func (db *DB) PrepareComplete(ctx context.Context, bucket, key string, id UploadID, parts []CompletedPart) ([]Part, *Upload, error) {
 	var found []Part
 	var u *Upload
-	err := db.view(ctx, "prepare to complete upload", func(r Reader, s *scratch) error {
-		b, err := db.bucket(r, s, bucket)
-		if err != nil {
-			return err
-		}
+	err := db.viewIn(ctx, "prepare to complete upload", bucket, func(r Reader, s *scratch, b *Bucket) (err error) {
 		if u, err = readUpload(r, s, b, key, id); err != nil {
 			return completedBefore(r, s, b, key, id, parts, err)
 		}
@@ -50,11 +46,7 @@ func (db *DB) PrepareComplete(ctx context.Context, bucket, key string, id Upload
 // is not in the Set that PrepareComplete saw or v does not agree with the parts.
 func (db *DB) Complete(ctx context.Context, bucket, key string, id UploadID, parts []CompletedPart, v *Version, cond Condition) (PutResult, error) {
 	var res PutResult
-	err := db.update(ctx, "complete upload", func(t Txn, s *scratch) error {
-		b, err := db.bucket(t, s, bucket)
-		if err != nil {
-			return err
-		}
+	err := db.updateIn(ctx, "complete upload", bucket, func(t Txn, s *scratch, b *Bucket) error {
 		s.key = keyWithID(s.key, spaceUpload, b.ID, key, id)
 		raw, err := t.Get(s.key)
 		if err != nil {

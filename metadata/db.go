@@ -14,13 +14,24 @@ import (
 type Options struct {
 	Now  func() time.Time // nil: time.Now
 	Rand io.Reader        // nil: crypto/rand.Reader. A failing one makes the DB panic
+
+	// More are engines that have buckets of their own, the engine of New being the first of
+	// them; at most MaxPartitions in all. What belongs to no bucket is in the first.
+	More []KV
+	// Place gives the engine for a new bucket, from 0. Those that are there stay, and are
+	// found wherever they are.
+	Place func(bucket string) int
+	Map   uint64 // names Place: all processes must have the same, see UseMap
 }
 
 // DB holds the S3 semantics over an engine. Safe for concurrent use. All methods
 // that take a context return its error, wrapped, when it ends first; an engine's
 // error comes back wrapped with the operation.
 type DB struct {
-	kv      KV
+	kv      KV   // of the first partition
+	more    []KV // of the others
+	place   func(bucket string) int
+	mapID   uint64
 	now     func() time.Time
 	rand    io.Reader
 	buckets bucketCache
@@ -30,9 +41,12 @@ type DB struct {
 	changes atomic.Uint64
 }
 
-// New makes a DB on kv, which stays the caller's to close.
+// New makes a DB on kv, which stays the caller's to close, as do Options.More.
 func New(kv KV, opts Options) (*DB, error) {
-	db := &DB{kv: kv, now: opts.Now, rand: opts.Rand}
+	if 1+len(opts.More) > MaxPartitions {
+		return nil, fmt.Errorf("%d metadata engines, at most %d", 1+len(opts.More), MaxPartitions)
+	}
+	db := &DB{kv: kv, more: opts.More, place: opts.Place, mapID: opts.Map, now: opts.Now, rand: opts.Rand}
 	if db.now == nil {
 		db.now = time.Now
 	}

@@ -16,11 +16,7 @@ import (
 // ErrLocked, ErrInvalidVersionID, ErrInvalidKey.
 func (db *DB) Delete(ctx context.Context, bucket, key, id string, cond Condition) (DeleteResult, error) {
 	var res DeleteResult
-	err := db.update(ctx, "delete object", func(t Txn, s *scratch) error {
-		b, err := db.bucket(t, s, bucket)
-		if err != nil {
-			return err
-		}
+	err := db.updateIn(ctx, "delete object", bucket, func(t Txn, s *scratch, b *Bucket) (err error) {
 		res, err = db.delete(ctx, t, s, b, DeleteItem{key, id, cond})
 		return err
 	})
@@ -35,11 +31,7 @@ func (db *DB) Delete(ctx context.Context, bucket, key, id string, cond Condition
 // error is for all: ErrNoSuchBucket or the engine's.
 func (db *DB) DeleteMany(ctx context.Context, bucket string, items []DeleteItem) ([]DeleteResult, error) {
 	res := make([]DeleteResult, len(items))
-	err := db.update(ctx, "delete objects", func(t Txn, s *scratch) error {
-		b, err := db.bucket(t, s, bucket)
-		if err != nil {
-			return err
-		}
+	err := db.updateIn(ctx, "delete objects", bucket, func(t Txn, s *scratch, b *Bucket) (err error) {
 		for i, item := range items {
 			res[i], err = db.delete(ctx, t, s, b, item)
 			if err != nil && !beforeWrites(err) {

@@ -10,6 +10,27 @@
 // use; [Version], [Upload] and [Part]; [ListPage]. Errors are the sentinels of
 // errors.go, [DeleteMarkerError] and [CompletedError], wrapped with the operation.
 //
+// # Partitions
+//
+// A DB may have several engines (Options.More), as one etcd cluster holds some tens of
+// millions of objects. Each has buckets with all that is in them, under the same keys and in
+// the same formats as a DB with one engine, which knows nothing of the others; what belongs
+// to no bucket is in the first. A bucket is where its record is found: first where it was
+// seen last, then where Options.Place would make it, then elsewhere. No transaction writes in
+// two engines.
+//
+//   - Names: a bucket's id is taken from the first engine, and its record is then made in one
+//     transaction in the engine that Place says, which compares "c map" there. All that make
+//     buckets have the same map, so that a name is made in one engine only; a bucket that was
+//     placed by an earlier map is seen before. A crash in between costs a number.
+//   - Garbage and notes are in the engine of the change, damage in the first. Positions are
+//     equal to the number of the engine modulo 16, so that the queues of all are read as one.
+//   - Quotas of accounts have a record in each engine, which counts what is there and
+//     has what the others counted lately (BalanceQuotas).
+//   - What is read of all engines (lists of buckets, walks, snapshots) is of one moment for each.
+//
+// [Split] divides the pairs of one engine among several, [SourceOfAll] joins them.
+//
 // # What is current
 //
 // The version that was put last is current, whatever the clocks of gateways say; the
@@ -25,7 +46,8 @@
 //
 //	key                             value
 //	b name                          bucket
-//	c name                          counter: 8 bytes; "bucket" is the last bucket id
+//	c name                          counter: 8 bytes; "bucket" is the last bucket id, "map"
+//	                                the number of the map of engines, in each of several
 //	o bucket key                    version: the current one, unless it is a delete marker
 //	v bucket key 00 id(16)          version: all others, and delete markers
 //	n bucket key                    id(16) of the null version, if that is in v
@@ -87,7 +109,8 @@
 //	            kind 1: set 16, count 1, target ids of 2
 //	            kind 2: upload 16
 //	quota       flags 1: 1 what was there before is being counted; bounds of bytes 8 and objects 8,
-//	            used bytes 8 and objects 8
+//	            used bytes 8 and objects 8; in format 2 also used bytes 8 and objects 8 of
+//	            the account in the other engines
 //	damage      shards 8, since 8, bucket 8, key string, version 16, upload 16, number 2
 //	target      flags 1: 1 retired, 2 mount point, 4 draining; UUID 16, added 8, path string
 //
@@ -106,7 +129,8 @@
 // in the order of their keys.
 //
 // Format 1 of records and of snapshots is the first. Buckets with an owner or with
-// configurations have format 2, as have versions and uploads with attributes and parts
-// that are sealed; versions and uploads with a lock have format 3. What knows only older
-// ones refuses to read these. The parts inside a record have its format.
+// configurations have format 2, as have versions and uploads with attributes, parts that
+// are sealed, and quotas of accounts with something in other engines; versions and uploads
+// with a lock have format 3. What knows only older ones refuses to read these. The parts
+// inside a record have its format.
 package metadata

@@ -93,7 +93,7 @@ var faultCases = []faultCase{
 	}},
 	{"import", func(ctx context.Context, db *metadata.DB, _ *fixture) error {
 		v := smallObject(db, "k")
-		return db.ImportVersion(ctx, "imported", v, nil)
+		return db.ImportVersion(ctx, "empty", v, nil)
 	}},
 }
 

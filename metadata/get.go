@@ -12,11 +12,12 @@ import "context"
 func (db *DB) Get(ctx context.Context, bucket, key, id string) (*Version, *Bucket, error) {
 	var v *Version
 	var b *Bucket
-	err := db.view(ctx, "get object", func(r Reader, s *scratch) (err error) {
-		if b, err = db.bucket(r, s, bucket); err != nil {
-			return err
-		}
+	err := db.viewIn(ctx, "get object", bucket, func(r Reader, s *scratch, found *Bucket) (err error) {
+		b = found
 		v, _, err = get(r, s, b, key, id)
+		if v != nil {
+			v.partition = s.partition
+		}
 		return err
 	})
 	if err != nil {

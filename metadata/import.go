@@ -14,11 +14,7 @@ import (
 // and is versioning-enabled from when a version that is not null is imported; with a
 // locked one it is a bucket of ConfigObjectLock.
 func (db *DB) ImportVersion(ctx context.Context, bucket string, v *Version, parts []Part) error {
-	return db.update(ctx, "import version", func(t Txn, s *scratch) error {
-		b, err := db.importBucket(t, s, bucket, v)
-		if err != nil {
-			return err
-		}
+	return db.importIn(ctx, "import version", bucket, v, func(t Txn, s *scratch, b *Bucket) error {
 		o, err := db.openObject(t, s, b, v.Key)
 		if err != nil {
 			return err
@@ -38,14 +34,26 @@ func (db *DB) ImportVersion(ctx context.Context, bucket string, v *Version, part
 	})
 }
 
-func (db *DB) importBucket(t Txn, s *scratch, name string, v *Version) (*Bucket, error) {
-	b, err := db.bucket(t, s, name)
-	if errors.Is(err, ErrNoSuchBucket) {
-		b, err = db.createBucket(t, s, Bucket{Name: name})
+// importIn is updateIn for a bucket that is made when it is missing, and that can hold v.
+func (db *DB) importIn(ctx context.Context, op, bucket string, v *Version, fn func(Txn, *scratch, *Bucket) error) error {
+	for {
+		err := db.updateIn(ctx, op, bucket, func(t Txn, s *scratch, b *Bucket) error {
+			b, err := importBucket(t, s, b, v)
+			if err != nil {
+				return err
+			}
+			return fn(t, s, b)
+		})
+		if !errors.Is(err, ErrNoSuchBucket) {
+			return err
+		}
+		if _, err := db.CreateBucket(ctx, bucket, ""); err != nil && !errors.Is(err, ErrBucketExists) {
+			return err
+		}
 	}
-	if err != nil {
-		return nil, err
-	}
+}
+
+func importBucket(t Txn, s *scratch, b *Bucket, v *Version) (*Bucket, error) {
 	versioned := *b
 	if b.Versioning == Unversioned && (v.DeleteMarker || !v.Null) {
 		versioned.Versioning = VersioningEnabled

@@ -11,11 +11,7 @@ import (
 // common prefixes. ErrNoSuchBucket.
 func (db *DB) List(ctx context.Context, bucket string, q ListQuery) (*ListPage, error) {
 	var page *ListPage
-	err := db.view(ctx, "list objects", func(r Reader, s *scratch) error {
-		b, err := db.bucket(r, s, bucket)
-		if err != nil {
-			return err
-		}
+	err := db.viewIn(ctx, "list objects", bucket, func(r Reader, s *scratch, b *Bucket) error {
 		page = new(ListPage)
 		return list(r, s, b, q, page)
 	})

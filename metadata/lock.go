@@ -92,11 +92,7 @@ func (c *LockChange) Apply(l Lock, now time.Time) (Lock, error) {
 // ErrLocked; ErrStale when the lock came out as something else than want; errors as Get.
 func (db *DB) SetLock(ctx context.Context, bucket, key, id string, c LockChange, want Lock, part *Part) (string, error) {
 	var shown string
-	err := db.update(ctx, "set lock", func(t Txn, s *scratch) error {
-		b, err := db.bucket(t, s, bucket)
-		if err != nil {
-			return err
-		}
+	err := db.updateIn(ctx, "set lock", bucket, func(t Txn, s *scratch, b *Bucket) error {
 		v, current, err := get(t, s, b, key, id)
 		if err != nil {
 			return err
@@ -136,11 +132,7 @@ func (o *object) lock(v *Version, current bool, lock Lock, part *Part) error {
 // version that v.Key and v.ID name. One that is newer, by LockPart.Modified, stays.
 // ErrNoSuchVersion when there is no such version.
 func (db *DB) ImportLock(ctx context.Context, bucket string, v *Version) error {
-	return db.update(ctx, "import lock", func(t Txn, s *scratch) error {
-		b, err := db.importBucket(t, s, bucket, v)
-		if err != nil {
-			return err
-		}
+	return db.importIn(ctx, "import lock", bucket, v, func(t Txn, s *scratch, b *Bucket) error {
 		o, err := db.openObject(t, s, b, v.Key)
 		if err != nil {
 			return err

@@ -81,7 +81,19 @@ func TestModel(t *testing.T) {
 		},
 		"etcdkv": openEtcd,
 	}
+	dbs := map[string]func(*testing.T) *metadata.DB{
+		"partitions": func(t *testing.T) *metadata.DB {
+			db := partitioned(t, memkv.New(), memkv.New(), memkv.New())
+			if _, err := db.CreateBucket(t.Context(), "b", ""); err != nil {
+				t.Fatal(err)
+			}
+			return db
+		},
+	}
 	for name, open := range engines {
+		dbs[name] = func(t *testing.T) *metadata.DB { return newDB(t, open(t)) }
+	}
+	for name, open := range dbs {
 		t.Run(name, func(t *testing.T) {
 			seed := *seedFlag
 			if seed == 0 {
@@ -90,7 +102,7 @@ func TestModel(t *testing.T) {
 			t.Logf("replay with -seed=%d -steps=%d", seed, *stepsFlag)
 			m := &model{
 				t: t, rnd: rand.New(rand.NewPCG(seed, 1)), keys: map[string][]*modelVersion{},
-				garbage: map[metadata.SetID]bool{}, db: newDB(t, open(t)),
+				garbage: map[metadata.SetID]bool{}, db: open(t),
 			}
 			steps := *stepsFlag
 			if name == "etcdkv" {

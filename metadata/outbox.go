@@ -2,10 +2,12 @@ package metadata
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -42,6 +44,8 @@ type Note struct {
 	Queue string // not empty, without NUL
 	Seq   uint64
 	Data  []byte
+
+	partition int // where it is
 }
 
 // Outbox makes notes of a change; nil is none. It is called within transactions, maybe
@@ -85,6 +89,7 @@ func putNote(t Txn, s *scratch, queue string, seq uint64, data []byte) error {
 		return fmt.Errorf("name of a queue: %w", ErrInvalidKey)
 	}
 	for ; ; seq++ {
+		seq = s.own(seq)
 		s.key = keyNote(s.key, queue, seq)
 		old, err := t.Get(s.key)
 		if err != nil {
@@ -110,10 +115,26 @@ func (db *DB) AddNotes(ctx context.Context, notes []Note) error {
 	})
 }
 
-// Notes reads the head of a queue.
-func (db *DB) Notes(ctx context.Context, queue string, limit int) ([]Note, error) {
+// Notes reads the head of a queue. A metadata cluster that is away does not hold up the
+// notes of others: the error is told when there are none.
+func (db *DB) Notes(ctx context.Context, queue string, limit int) (list []Note, err error) {
+	var errs []error
+	for i := range db.partitions() {
+		some, err := db.notesAt(ctx, i, queue, limit)
+		list, errs = append(list, some...), append(errs, err)
+	}
+	if len(list) == 0 {
+		return nil, errors.Join(errs...)
+	}
+	if len(db.more) > 0 {
+		slices.SortFunc(list, func(a, b Note) int { return cmp.Compare(a.Seq, b.Seq) })
+	}
+	return list[:min(len(list), limit)], nil
+}
+
+func (db *DB) notesAt(ctx context.Context, partition int, queue string, limit int) ([]Note, error) {
 	var list []Note
-	err := db.view(ctx, "read notes", func(r Reader, _ *scratch) error {
+	err := db.viewAt(ctx, "read notes", partition, func(r Reader, _ *scratch) error {
 		list = nil
 		var bad error
 		from := keyNotes(nil, queue)
@@ -122,7 +143,7 @@ func (db *DB) Notes(ctx context.Context, queue string, limit int) ([]Note, error
 			if d, bad = unseal(k, raw); bad != nil {
 				return false
 			}
-			n := Note{Queue: queue, Seq: binary.BigEndian.Uint64(k[len(from):]), Data: bytes.Clone(d.take(d.length(1)))}
+			n := Note{Queue: queue, partition: partition, Seq: binary.BigEndian.Uint64(k[len(from):]), Data: bytes.Clone(d.take(d.length(1)))}
 			bad = d.end()
 			list = append(list, n)
 			return bad == nil && len(list) < limit
@@ -134,17 +155,33 @@ func (db *DB) Notes(ctx context.Context, queue string, limit int) ([]Note, error
 
 // CountNotes counts up to limit notes of a queue.
 func (db *DB) CountNotes(ctx context.Context, queue string, limit int) (n int, err error) {
-	err = db.view(ctx, "count notes", func(r Reader, _ *scratch) error {
+	err = db.viewAll(ctx, "count notes", func(all []Reader, _ *scratch) error {
 		n = 0
 		from := keyNotes(nil, queue)
-		return r.Scan(from, prefixEnd(from), func(_, _ []byte) bool { n++; return n < limit })
+		for _, r := range all {
+			if err := r.Scan(from, prefixEnd(from), func(_, _ []byte) bool { n++; return n < limit }); err != nil || n >= limit {
+				return err
+			}
+		}
+		return nil
 	})
 	return n, err
 }
 
 // NotesDone removes notes; those that are not there are no error.
 func (db *DB) NotesDone(ctx context.Context, notes []Note) error {
-	return db.upkeep(ctx, "remove notes", func(t Txn, s *scratch) error {
+	var errs []error
+	for at := range db.partitions() {
+		some := slices.DeleteFunc(slices.Clone(notes), func(n Note) bool { return n.partition != at })
+		if len(some) > 0 {
+			errs = append(errs, db.notesDoneAt(ctx, at, some))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (db *DB) notesDoneAt(ctx context.Context, partition int, notes []Note) error {
+	return db.upkeepAt(ctx, "remove notes", partition, func(t Txn, s *scratch) error {
 		for i := range notes {
 			s.key = keyNote(s.key, notes[i].Queue, notes[i].Seq)
 			if err := t.Delete(s.key); err != nil {

@@ -2,6 +2,7 @@ package metadata
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sort"
 )
@@ -21,7 +22,7 @@ func (db *DB) PartsFor(ctx context.Context, v *Version, off, n int64) ([]PartSpa
 	}
 	n = min(n, v.Size-off)
 	var spans []PartSpan
-	err := db.view(ctx, "read parts", func(r Reader, s *scratch) error {
+	err := db.viewParts(ctx, "read parts", v.partition, func(r Reader, s *scratch) error {
 		toc, err := readContents(r, s, v.Upload)
 		if err != nil {
 			return err
@@ -52,7 +53,7 @@ func (db *DB) PartByNumber(ctx context.Context, v *Version, number int) (PartSpa
 		return PartSpan{Part: *v.Inline}, nil
 	}
 	var span PartSpan
-	err := db.view(ctx, "read part", func(r Reader, s *scratch) error {
+	err := db.viewParts(ctx, "read part", v.partition, func(r Reader, s *scratch) error {
 		toc, err := readContents(r, s, v.Upload)
 		if err != nil {
 			return err
@@ -65,6 +66,18 @@ func (db *DB) PartByNumber(ctx context.Context, v *Version, number int) (PartSpa
 		return err
 	})
 	return span, err
+}
+
+// viewParts runs fn where a version was read; where it is not found there, which it is
+// when the version was read by no Get, in the other partitions.
+func (db *DB) viewParts(ctx context.Context, op string, partition int, fn func(Reader, *scratch) error) error {
+	err := db.viewAt(ctx, op, partition, fn)
+	for i := 0; i < db.partitions() && errors.Is(err, ErrStale); i++ {
+		if i != partition {
+			err = db.viewAt(ctx, op, i, fn)
+		}
+	}
+	return err
 }
 
 func readContents(r Reader, s *scratch, id UploadID) (contentsView, error) {

@@ -12,11 +12,7 @@ import "context"
 // ErrInvalidKey.
 func (db *DB) Put(ctx context.Context, bucket string, v *Version, cond Condition) (PutResult, error) {
 	var res PutResult
-	err := db.update(ctx, "put object", func(t Txn, s *scratch) error {
-		b, err := db.bucket(t, s, bucket)
-		if err != nil {
-			return err
-		}
+	err := db.updateIn(ctx, "put object", bucket, func(t Txn, s *scratch, b *Bucket) error {
 		o, err := db.openObject(t, s, b, v.Key)
 		if err != nil {
 			return err
@@ -90,11 +86,7 @@ func (db *DB) SetAttr(ctx context.Context, bucket, key, id, name, value string) 
 }
 
 func (db *DB) editVersion(ctx context.Context, op, bucket, key, id string, edit func(*Version)) (versionID string, err error) {
-	err = db.update(ctx, op, func(t Txn, s *scratch) error {
-		b, err := db.bucket(t, s, bucket)
-		if err != nil {
-			return err
-		}
+	err = db.updateIn(ctx, op, bucket, func(t Txn, s *scratch, b *Bucket) error {
 		v, current, err := get(t, s, b, key, id)
 		if err != nil {
 			return err

@@ -1,9 +1,12 @@
 package metadata
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -19,7 +22,7 @@ func (db *DB) nextSeq(t Txn, s *scratch) (uint64, error) {
 	now := uint64(max(db.now().Sub(garbageEpoch).Microseconds(), 0))
 	for {
 		last := db.lastSeq.Load()
-		next := max(now, last+1)
+		next := s.own(max(now, last+1))
 		if !db.lastSeq.CompareAndSwap(last, next) {
 			continue
 		}
@@ -75,39 +78,55 @@ func (db *DB) Garbage(ctx context.Context, limit int) ([]Garbage, error) {
 // GarbageDone. A zero Set without targets is an upload that had no parts.
 func (db *DB) GarbageAfter(ctx context.Context, after uint64, limit int) ([]Garbage, error) {
 	var list []Garbage
-	err := db.view(ctx, "read garbage", func(r Reader, s *scratch) error {
+	err := db.viewAll(ctx, "read garbage", func(all []Reader, s *scratch) error {
 		list = nil
-		c := newCursor(r, keyGarbage(nil, after>>garbagePartBits<<garbagePartBits), prefixEnd([]byte{spaceGarbage}), limit)
-		for len(list) < limit {
-			k, raw, err := c.next()
-			if err != nil || k == nil {
-				return err
-			}
-			g, err := decodeGarbage(k, raw)
+		for _, r := range all {
+			some, err := garbageAfter(r, s, after, limit)
 			if err != nil {
-				return fmt.Errorf("garbage: %w", err)
-			}
-			g.garbage.Seq = binary.BigEndian.Uint64(k[1:])
-			if g.kind == garbageSet {
-				if g.garbage.Seq > after || after == 0 {
-					list = append(list, g.garbage)
-				}
-				continue
-			}
-			if after == g.garbage.Seq && after != 0 {
-				continue // an upload without parts, already seen
-			}
-			from := uint16(1)
-			if after > g.garbage.Seq {
-				from = uint16(after-g.garbage.Seq) + 1
-			}
-			if list, err = appendUploadGarbage(r, s, list, limit, &g, from); err != nil {
 				return err
 			}
+			list = append(list, some...)
+		}
+		if len(all) > 1 {
+			slices.SortFunc(list, func(a, b Garbage) int { return cmp.Compare(a.Seq, b.Seq) })
+			list = list[:min(len(list), limit)]
 		}
 		return nil
 	})
 	return list, err
+}
+
+// garbageAfter is GarbageAfter in one partition.
+func garbageAfter(r Reader, s *scratch, after uint64, limit int) (list []Garbage, err error) {
+	c := newCursor(r, keyGarbage(nil, after>>garbagePartBits<<garbagePartBits), prefixEnd([]byte{spaceGarbage}), limit)
+	for len(list) < limit {
+		k, raw, err := c.next()
+		if err != nil || k == nil {
+			return list, err
+		}
+		g, err := decodeGarbage(k, raw)
+		if err != nil {
+			return nil, fmt.Errorf("garbage: %w", err)
+		}
+		g.garbage.Seq = binary.BigEndian.Uint64(k[1:])
+		if g.kind == garbageSet {
+			if g.garbage.Seq > after || after == 0 {
+				list = append(list, g.garbage)
+			}
+			continue
+		}
+		if after == g.garbage.Seq && after != 0 {
+			continue // an upload without parts, already seen
+		}
+		from := uint16(1)
+		if after > g.garbage.Seq {
+			from = uint16(after-g.garbage.Seq) + 1
+		}
+		if list, err = appendUploadGarbage(r, s, list, limit, &g, from); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
 }
 
 // appendUploadGarbage lists the parts under an upload from number from on.
@@ -137,7 +156,15 @@ func appendUploadGarbage(r Reader, s *scratch, list []Garbage, limit int, g *gar
 
 // GarbageDone removes entries. Positions that are not in the queue are ignored.
 func (db *DB) GarbageDone(ctx context.Context, seqs []uint64) error {
-	return db.upkeep(ctx, "remove garbage", func(t Txn, s *scratch) error {
+	var errs []error
+	for i := range db.partitions() {
+		errs = append(errs, db.garbageDone(ctx, i, seqs))
+	}
+	return errors.Join(errs...)
+}
+
+func (db *DB) garbageDone(ctx context.Context, partition int, seqs []uint64) error {
+	return db.upkeepAt(ctx, "remove garbage", partition, func(t Txn, s *scratch) error {
 		// Whether an upload has parts left is looked up once, not after each part.
 		uploads := map[uint64]UploadID{}
 		for _, seq := range seqs {

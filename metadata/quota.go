@@ -31,11 +31,13 @@ type QuotaState struct {
 	Used  Quota `json:"used"`
 	// Counting: what was there before the quota is being counted, and nothing is refused yet.
 	Counting bool `json:"counting,omitempty"`
+
+	elsewhere Quota // used of an account's in the other partitions, as BalanceQuotas saw it last
 }
 
 func (s *QuotaState) full(more Quota) bool {
-	return !s.Counting && (more.Bytes > 0 && s.Limit.Bytes > 0 && s.Used.Bytes > s.Limit.Bytes ||
-		more.Objects > 0 && s.Limit.Objects > 0 && s.Used.Objects > s.Limit.Objects)
+	return !s.Counting && (more.Bytes > 0 && s.Limit.Bytes > 0 && s.Used.Bytes+s.elsewhere.Bytes > s.Limit.Bytes ||
+		more.Objects > 0 && s.Limit.Objects > 0 && s.Used.Objects+s.elsewhere.Objects > s.Limit.Objects)
 }
 
 func keyBucketQuota(id uint64) []byte {
@@ -49,21 +51,30 @@ func encodeQuota(key []byte, s *QuotaState) []byte {
 	if s.Counting {
 		b[1] = 1
 	}
-	for _, n := range [...]int64{s.Limit.Bytes, s.Limit.Objects, s.Used.Bytes, s.Used.Objects} {
+	list := []int64{s.Limit.Bytes, s.Limit.Objects, s.Used.Bytes, s.Used.Objects}
+	if s.elsewhere != (Quota{}) {
+		b[0] = quotaFormat
+		list = append(list, s.elsewhere.Bytes, s.elsewhere.Objects)
+	}
+	for _, n := range list {
 		b = binary.LittleEndian.AppendUint64(b, uint64(n))
 	}
 	return seal(b, 0, key)
 }
 
 func decodeQuota(key, value []byte) (s QuotaState, err error) {
-	d, err := unseal(key, value)
+	d, format, err := unsealUpTo(quotaFormat, key, value)
 	if err != nil {
 		return s, err
 	}
 	flags := d.u8()
 	d.bad = d.bad || flags > 1
 	s.Counting = flags == 1
-	for _, n := range [...]*int64{&s.Limit.Bytes, &s.Limit.Objects, &s.Used.Bytes, &s.Used.Objects} {
+	list := []*int64{&s.Limit.Bytes, &s.Limit.Objects, &s.Used.Bytes, &s.Used.Objects}
+	if format == quotaFormat {
+		list = append(list, &s.elsewhere.Bytes, &s.elsewhere.Objects)
+	}
+	for _, n := range list {
 		*n = int64(d.u64())
 	}
 	return s, d.end()
@@ -133,8 +144,25 @@ func chargeParts(t Txn, s *scratch, b *Bucket, id UploadID) error {
 // bound. What is there is counted first, which reads all of it, while clients go on.
 // ErrNoSuchBucket.
 func (db *DB) SetQuota(ctx context.Context, of QuotaOf, limit Quota) error {
+	if of.Bucket == "" { // each partition counts what it has of an account
+		for i := range db.partitions() {
+			if err := db.setQuotaAt(ctx, i, of, limit); err != nil {
+				return err
+			}
+		}
+		return db.BalanceQuotas(ctx)
+	}
+	b, err := db.Bucket(ctx, of.Bucket)
+	if err != nil {
+		return err
+	}
+	return db.setQuotaAt(ctx, b.partition, of, limit)
+}
+
+func (db *DB) setQuotaAt(ctx context.Context, partition int, of QuotaOf, limit Quota) error {
 	counting := false
-	err := db.update(ctx, "set quota", func(t Txn, s *scratch) (err error) {
+	defer db.changes.Add(1)
+	err := db.upkeepAt(ctx, "set quota", partition, func(t Txn, s *scratch) (err error) {
 		counting, err = db.setQuota(t, s, of, limit)
 		return err
 	})
@@ -142,14 +170,14 @@ func (db *DB) SetQuota(ctx context.Context, of QuotaOf, limit Quota) error {
 		return err
 	}
 	var before Quota
-	err = db.view(ctx, "count for quota", func(r Reader, s *scratch) (err error) {
+	err = db.viewAt(ctx, "count for quota", partition, func(r Reader, s *scratch) (err error) {
 		before, err = db.countBefore(ctx, r, s, of)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	return db.update(ctx, "set quota", func(t Txn, s *scratch) error {
+	return db.upkeepAt(ctx, "set quota", partition, func(t Txn, s *scratch) error {
 		key, _, err := db.quotaBuckets(t, s, of)
 		if err != nil {
 			return err
@@ -168,7 +196,7 @@ func (db *DB) SetQuota(ctx context.Context, of QuotaOf, limit Quota) error {
 // quotaBuckets gives the record of a quota and the buckets that it counts.
 func (db *DB) quotaBuckets(r Reader, s *scratch, of QuotaOf) (key []byte, buckets []Bucket, err error) {
 	if of.Bucket != "" {
-		b, err := db.bucket(r, s, of.Bucket)
+		b, err := db.readBucket(r, s, of.Bucket)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -276,14 +304,14 @@ func uploadedBytes(ctx context.Context, r Reader, s *scratch, bucket uint64) (si
 
 // Quotas lists all quotas: of buckets by name, then of accounts by id.
 func (db *DB) Quotas(ctx context.Context) (list []QuotaState, err error) {
-	err = db.view(ctx, "list quotas", func(r Reader, _ *scratch) error {
+	err = db.viewAll(ctx, "list quotas", func(all []Reader, _ *scratch) error {
 		list = nil
-		buckets, err := allBuckets(r)
+		buckets, err := bucketsOf(all)
 		if err != nil {
 			return err
 		}
 		for i := range buckets {
-			q, found, err := readQuota(r, keyBucketQuota(buckets[i].ID))
+			q, found, err := readQuota(all[buckets[i].partition], keyBucketQuota(buckets[i].ID))
 			if err != nil {
 				return err
 			}
@@ -291,17 +319,9 @@ func (db *DB) Quotas(ctx context.Context) (list []QuotaState, err error) {
 				list = append(list, q)
 			}
 		}
-		var bad error
-		from := keyAccountQuota("")
-		err = r.Scan(from, prefixEnd(from), func(k, v []byte) bool {
-			q, err := decodeQuota(k, v)
-			bad = err
-			q.Account = string(k[len(from):])
-			list = append(list, q)
-			return err == nil
-		})
-		if err == nil {
-			err = bad
+		accounts, err := accountQuotas(all)
+		for _, q := range accounts {
+			list = append(list, q.total())
 		}
 		return err
 	})

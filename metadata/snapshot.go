@@ -57,28 +57,22 @@ func (s *summer) frame(key, value []byte) error {
 	return s.seal()
 }
 
-// SnapshotTo writes all there is at one moment, whatever the engine. The engine's
-// snapshot is held until w has taken everything.
+// SnapshotTo writes all there is at one moment, whatever the engine, or at one for each
+// engine. The snapshots of the engines are held until w has taken everything.
 func (db *DB) SnapshotTo(ctx context.Context, w io.Writer) error {
-	return db.view(ctx, "write snapshot", func(r Reader, _ *scratch) error {
+	return db.viewAll(ctx, "write snapshot", func(all []Reader, _ *scratch) error {
 		s := &summer{w: bufio.NewWriterSize(w, 64<<10)}
 		head := binary.LittleEndian.AppendUint32([]byte(snapshotMagic), snapshotFormat)
 		if err := s.write(append(head, 0, 0, 0, 0)); err != nil {
 			return err
 		}
 		var count uint64
-		var bad error
-		err := r.Scan([]byte{0}, nil, func(k, v []byte) bool {
-			if count++; count%1024 == 0 {
-				bad = ctx.Err()
-			}
-			if bad == nil {
-				bad = s.frame(k, v)
-			}
-			return bad == nil
+		err := merge(ctx, all, func(k, v []byte) error {
+			count++
+			return s.frame(k, v)
 		})
-		if err != nil || bad != nil {
-			return errors.Join(err, bad)
+		if err != nil {
+			return err
 		}
 		end := append(s.buf[:0], make([]byte, frameHead)...)
 		if err := s.write(binary.LittleEndian.AppendUint64(end, count)); err != nil {

@@ -99,7 +99,11 @@ func putTarget(t Txn, s *scratch, target *Target) error {
 // another Set than ref's.
 func (db *DB) PartFor(ctx context.Context, ref PartRef) (*Part, error) {
 	var p *Part
-	err := db.view(ctx, "read part", func(r Reader, s *scratch) (err error) {
+	at, err := db.partitionOf(ctx, "read part", ref.BucketID)
+	if err != nil {
+		return nil, err
+	}
+	err = db.viewAt(ctx, "read part", at, func(r Reader, s *scratch) (err error) {
 		_, _, p, err = findPart(r, s, &ref)
 		return err
 	})
@@ -113,7 +117,12 @@ func (db *DB) PartFor(ctx context.Context, ref PartRef) (*Part, error) {
 // else, is run in the transaction and possibly more than once, and its error ends it.
 // ErrStale when there is no such part or it is another Set than ref's.
 func (db *DB) UpdatePart(ctx context.Context, ref PartRef, edit func(*Part) error) error {
-	return db.update(ctx, "update part", func(t Txn, s *scratch) error {
+	at, err := db.partitionOf(ctx, "update part", ref.BucketID)
+	if err != nil {
+		return err
+	}
+	defer db.changes.Add(1)
+	return db.upkeepAt(ctx, "update part", at, func(t Txn, s *scratch) error {
 		v, current, p, err := findPart(t, s, &ref)
 		if err != nil {
 			return err

@@ -89,6 +89,8 @@ type Version struct {
 	// LockPart says Lock on the targets when it was changed after the version was
 	// written (a part of no bytes, whose descriptor has it); nil otherwise.
 	LockPart *Part
+
+	partition int // where it was read
 }
 
 // ETag is the entity tag without quotes: MD5 in hexadecimal, with "-N" for a
@@ -118,6 +120,8 @@ type Bucket struct {
 	// Configs are documents by the name of the sub-resource in S3's API ("policy",
 	// "ownershipControls"), as the layer above encodes them.
 	Configs map[string]string
+
+	partition int // where it is
 }
 
 // UploadID names a multipart upload; String is what S3 clients see.

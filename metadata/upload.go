@@ -14,12 +14,8 @@ func (db *DB) CreateUpload(ctx context.Context, bucket string, u *Upload) error 
 	if u.Initiated.IsZero() {
 		u.Initiated = db.now().UTC().Truncate(timeUnit)
 	}
-	return db.update(ctx, "create upload", func(t Txn, s *scratch) error {
+	return db.updateIn(ctx, "create upload", bucket, func(t Txn, s *scratch, b *Bucket) error {
 		if err := checkKey(u.Key); err != nil {
-			return err
-		}
-		b, err := db.bucket(t, s, bucket)
-		if err != nil {
 			return err
 		}
 		s.key = keyWithID(s.key, spaceUpload, b.ID, u.Key, u.ID)
@@ -31,11 +27,7 @@ func (db *DB) CreateUpload(ctx context.Context, bucket string, u *Upload) error 
 // Upload reads an upload under way. ErrNoSuchBucket, ErrNoSuchUpload.
 func (db *DB) Upload(ctx context.Context, bucket, key string, id UploadID) (*Upload, error) {
 	var u *Upload
-	err := db.view(ctx, "get upload", func(r Reader, s *scratch) error {
-		b, err := db.bucket(r, s, bucket)
-		if err != nil {
-			return err
-		}
+	err := db.viewIn(ctx, "get upload", bucket, func(r Reader, s *scratch, b *Bucket) (err error) {
 		u, err = readUpload(r, s, b, key, id)
 		return err
 	})
@@ -64,13 +56,9 @@ func readUpload(r Reader, s *scratch, b *Bucket, key string, id UploadID) (*Uplo
 // meanwhile: then the part's chunks are the caller's to hand to AddGarbage.
 // ErrInvalidPart for a number out of range.
 func (db *DB) PutPart(ctx context.Context, bucket, key string, id UploadID, p *Part) error {
-	return db.update(ctx, "put part", func(t Txn, s *scratch) error {
+	return db.updateIn(ctx, "put part", bucket, func(t Txn, s *scratch, b *Bucket) error {
 		if p.Number < 1 || p.Number > MaxParts {
 			return ErrInvalidPart
-		}
-		b, err := db.bucket(t, s, bucket)
-		if err != nil {
-			return err
 		}
 		s.key = keyWithID(s.key, spaceUpload, b.ID, key, id)
 		if raw, err := t.Get(s.key); err != nil {
@@ -114,12 +102,8 @@ func putPart(t Txn, s *scratch, id UploadID, p *Part) error {
 // min(limit, MaxListPage); truncated tells that there are more. ErrNoSuchBucket, ErrNoSuchUpload.
 func (db *DB) ListParts(ctx context.Context, bucket, key string, id UploadID, after, limit int) (parts []Part, truncated bool, err error) {
 	limit = min(limit, MaxListPage)
-	err = db.view(ctx, "list parts", func(r Reader, s *scratch) error {
+	err = db.viewIn(ctx, "list parts", bucket, func(r Reader, s *scratch, b *Bucket) error {
 		parts, truncated = nil, false
-		b, err := db.bucket(r, s, bucket)
-		if err != nil {
-			return err
-		}
 		if _, err := readUpload(r, s, b, key, id); err != nil {
 			return err
 		}
@@ -158,11 +142,7 @@ func scanParts(r Reader, s *scratch, id UploadID, from uint16, fn func(*Part) bo
 
 // Abort ends an upload; its parts become garbage. ErrNoSuchBucket, ErrNoSuchUpload.
 func (db *DB) Abort(ctx context.Context, bucket, key string, id UploadID) error {
-	return db.update(ctx, "abort upload", func(t Txn, s *scratch) error {
-		b, err := db.bucket(t, s, bucket)
-		if err != nil {
-			return err
-		}
+	return db.updateIn(ctx, "abort upload", bucket, func(t Txn, s *scratch, b *Bucket) error {
 		s.key = keyWithID(s.key, spaceUpload, b.ID, key, id)
 		raw, err := t.Get(s.key)
 		if err != nil {
@@ -188,11 +168,10 @@ func (db *DB) Abort(ctx context.Context, bucket, key string, id UploadID) error 
 func (db *DB) ListUploads(ctx context.Context, bucket, prefix, delimiter, keyMarker, uploadMarker string, limit int) (*UploadPage, error) {
 	limit = min(limit, MaxListPage)
 	var page *UploadPage
-	err := db.view(ctx, "list uploads", func(r Reader, s *scratch) error {
+	err := db.viewIn(ctx, "list uploads", bucket, func(r Reader, s *scratch, b *Bucket) (err error) {
 		page = new(UploadPage)
-		b, err := db.bucket(r, s, bucket)
-		if err != nil || limit <= 0 {
-			return err
+		if limit <= 0 {
+			return nil
 		}
 		from := keyIn(nil, spaceUpload, b.ID, prefix)
 		to := prefixEnd(from)

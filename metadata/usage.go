@@ -15,7 +15,7 @@ func (db *DB) Usage(ctx context.Context) ([]BucketUsage, error) {
 	list := make([]BucketUsage, len(buckets))
 	for i := range buckets {
 		list[i].Bucket = buckets[i].Name
-		err := db.view(ctx, "count", func(r Reader, _ *scratch) error {
+		err := db.viewAt(ctx, "count", buckets[i].partition, func(r Reader, _ *scratch) error {
 			return list[i].count(ctx, r, buckets[i].ID)
 		})
 		if err != nil {

@@ -86,11 +86,7 @@ func (m *versionScan) skipVersions(bucket uint64, key string, id VersionID) {
 // within a key. ErrNoSuchBucket; ErrInvalidVersionID for a malformed AfterVersion.
 func (db *DB) ListVersions(ctx context.Context, bucket string, q ListQuery) (*ListPage, error) {
 	var page *ListPage
-	err := db.view(ctx, "list versions", func(r Reader, s *scratch) error {
-		b, err := db.bucket(r, s, bucket)
-		if err != nil {
-			return err
-		}
+	err := db.viewIn(ctx, "list versions", bucket, func(r Reader, s *scratch, b *Bucket) error {
 		page = new(ListPage)
 		return listVersions(r, s, b, q, page)
 	})

@@ -26,8 +26,8 @@ func (db *DB) WalkParts(ctx context.Context, from []byte, limit int, fn func(Par
 		return nil, err
 	}
 	var w walker
-	err = db.view(ctx, "walk parts", func(r Reader, s *scratch) error {
-		w = walker{r: r, s: s, limit: min(max(limit, 1), maxWalk), pos: pos}
+	err = db.viewAll(ctx, "walk parts", func(all []Reader, s *scratch) error {
+		w = walker{all: all, s: s, limit: min(max(limit, 1), maxWalk), pos: pos}
 		next, err = w.run()
 		return err
 	})
@@ -80,7 +80,8 @@ func parseWalkPos(b []byte) (p walkPos, err error) {
 }
 
 type walker struct {
-	r     Reader
+	all   []Reader
+	r     Reader // of the bucket
 	s     *scratch
 	limit int
 	pos   walkPos
@@ -95,7 +96,7 @@ type walked struct {
 func (w *walker) full() bool { return len(w.out) >= w.limit }
 
 func (w *walker) run() (next []byte, err error) {
-	buckets, err := allBuckets(w.r)
+	buckets, err := bucketsOf(w.all)
 	if err != nil {
 		return nil, err
 	}
@@ -107,6 +108,7 @@ func (w *walker) run() (next []byte, err error) {
 		if b.ID > w.pos.bucket {
 			w.pos = walkPos{space: spaceUpload, bucket: b.ID}
 		}
+		w.r = w.all[b.partition]
 		if w.pos.space == spaceUpload {
 			if err := w.uploads(); err != nil {
 				return nil, err
