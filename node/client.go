@@ -3,10 +3,13 @@ package node
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/weftstore/weft/erasure"
+	"github.com/weftstore/weft/internal/tracing"
 	"github.com/weftstore/weft/node/extent"
 	"github.com/weftstore/weft/rdma"
 )
@@ -15,7 +18,8 @@ import (
 // connection stays the caller's to close.
 type Client struct {
 	conn      rdma.Conn
-	exchanges sync.Pool // *exchange
+	exchanges sync.Pool   // *exchange
+	untraced  atomic.Bool // the node knows no trace contexts
 }
 
 // NewClient makes a client of a connection.
@@ -31,7 +35,44 @@ type exchange struct {
 }
 
 // call sends x.q and leaves the answer in x.r. The error names the operation.
-func (c *Client) call(ctx context.Context, x *exchange, crcs []uint64, body []byte) error {
+func (c *Client) call(ctx context.Context, x *exchange, crcs []uint64, body []byte) (err error) {
+	var span tracing.Span
+	switch x.q.op {
+	case opRead, opWrite:
+		ctx, span = tracing.CallRepeated(ctx, spanNames[x.q.op])
+	default:
+		ctx, span = tracing.Call(ctx, spanNames[x.q.op])
+	}
+	if !span.Recorded() {
+		return c.send(ctx, x, crcs, body)
+	}
+	defer func() { endSpan(span, &x.q, err) }()
+	if !c.untraced.Load() {
+		x.q.trace = span.Context()
+		if err := c.send(ctx, x, crcs, body); !errors.Is(err, ErrProtocol) {
+			return err
+		}
+		c.untraced.Store(true)
+		x.q.trace = tracing.Context{}
+	}
+	return c.send(ctx, x, crcs, body)
+}
+
+// endSpan ends the span of a request at either end.
+func endSpan(span tracing.Span, q *request, err error) {
+	if !q.target.IsZero() {
+		span.String("weft.target", q.target.String())
+	}
+	if q.remote.Len > 0 {
+		span.Int("weft.bytes", int64(q.remote.Len))
+	}
+	if err != nil {
+		span.Fail(statusOf(err).sentinel().Error())
+	}
+	span.End()
+}
+
+func (c *Client) send(ctx context.Context, x *exchange, crcs []uint64, body []byte) error {
 	n, err := x.q.encode(x.req[:], crcs, body)
 	if err != nil {
 		return err

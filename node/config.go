@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/weftstore/weft/internal/tracing"
 	"github.com/weftstore/weft/node/extent"
 )
 
@@ -53,6 +54,8 @@ type Config struct {
 	Open OpenFunc
 	// Format makes a directory a target, FormatExtent by default.
 	Format func(dir string, id extent.Identity) error
+	// Tracer records what the service does for requests that are traced; nil: nothing.
+	Tracer *tracing.Tracer
 	// Inspect looks at a directory, InspectDir by default.
 	Inspect func(dir string) (DirInfo, error)
 }

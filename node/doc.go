@@ -29,7 +29,7 @@
 //
 //	 0      1        2         8              24             40      41
 //	+------+--------+---------+--------------+--------------+-------+---------+
-//	| op   | version| zero (6)| target (16)  | set (16)     | index | zero (7)|
+//	| op   | version| flags, 0| target (16)  | set (16)     | index | zero (7)|
 //	+------+--------+---------+--------------+--------------+-------+---------+
 //	 48         56          64     68     72         80       84
 //	+----------+-----------+------+------+----------+--------+---------+
@@ -39,6 +39,7 @@
 //	field    bytes  meaning
 //	op       1      what to do, see below; others answer "protocol"
 //	version  1      1; others answer "protocol"
+//	flags    1      bit 0: a trace context follows the body; then 5 zero bytes
 //	target   16     TargetUUID; zero for Status and Identify
 //	set      16     chunk set; with index the chunk id
 //	index    1      shard number in the chunk set
@@ -46,7 +47,8 @@
 //	addr, rkey, len 8+4+4  rdma.Remote of the caller's memory
 //	value    8      length, writer handle, limit or rate, see below
 //	crcs n   4      number of CRC-64/NVME values, 8 bytes each, from byte 88
-//	body n   4      bytes after them; the message ends there exactly
+//	body n   4      bytes after them; the message ends there exactly, or with a trace context
+//	trace    24     with flag bit 0: trace id (16), span id (8) of the caller, neither zero
 //
 // Fields that an operation does not use are zero. Operations and what they use:
 //
@@ -108,5 +110,6 @@
 //	 88   8     writes     96  8  bytes written
 //	104  64     usage
 //
-// Version history: 1, the first.
+// Version history: 1, the first. A node from before trace contexts answers them with
+// "protocol", having done nothing, and the client asks again without one.
 package node

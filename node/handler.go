@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/weftstore/weft/erasure"
+	"github.com/weftstore/weft/internal/tracing"
 	"github.com/weftstore/weft/node/extent"
 	"github.com/weftstore/weft/rdma"
 )
@@ -23,6 +24,8 @@ type op struct {
 	err  error // of the target, as opposed to the fabric
 	crcs [maxUnits]uint64
 	ncrc int
+	// span is of the request, moving of its transfer.
+	span, moving tracing.Span
 
 	fillRead, useAppend, useWrite func(p []byte) error
 }
@@ -30,15 +33,24 @@ type op struct {
 func newOp(s *Service) *op {
 	o := &op{s: s}
 	o.fillRead = func(p []byte) error {
-		o.err = o.x.b.ReadAt(o.ctx, o.q.id, p, o.q.off)
+		ctx, span := tracing.Start(o.ctx, "read")
+		o.err = o.x.b.ReadAt(ctx, o.q.id, p, o.q.off)
+		span.End()
+		_, o.moving = tracing.Start(o.ctx, "push")
 		return o.err
 	}
 	o.useAppend = func(p []byte) error {
-		o.err = o.x.b.Append(o.ctx, o.q.id, o.q.body, p, o.crcs[:o.ncrc])
+		o.moving.End()
+		ctx, span := tracing.Start(o.ctx, "write")
+		o.err = o.x.b.Append(ctx, o.q.id, o.q.body, p, o.crcs[:o.ncrc])
+		span.End()
 		return o.err
 	}
 	o.useWrite = func(p []byte) error {
-		o.err = o.w.w.WriteAt(o.ctx, p, o.q.off, o.crcs[:o.ncrc])
+		o.moving.End()
+		ctx, span := tracing.Start(o.ctx, "write")
+		o.err = o.w.w.WriteAt(ctx, p, o.q.off, o.crcs[:o.ncrc])
+		span.End()
 		return o.err
 	}
 	return o
@@ -59,6 +71,11 @@ func (s *Service) handle(ctx context.Context, p rdma.Peer, req, rep []byte) int 
 	if err != nil {
 		n = putError(rep, err)
 	}
+	if o.span.Recorded() {
+		o.moving.End()
+		endSpan(o.span, &o.q, err)
+		o.span, o.moving = tracing.Span{}, tracing.Span{}
+	}
 	o.ctx, o.peer, o.t, o.x, o.w, o.err = nil, nil, nil, nil, nil, nil
 	o.q = request{}
 	s.ops.Put(o)
@@ -70,6 +87,9 @@ func (o *op) answer(req, rep []byte) (int, error) {
 		return 0, err
 	}
 	putReply(rep, statusOK, 0, false)
+	if o.q.trace.Valid() {
+		o.ctx, o.span = o.s.cfg.Tracer.Join(o.ctx, spanNames[o.q.op], o.q.trace)
+	}
 	switch o.q.op {
 	case opStatus:
 		return o.status(rep)
@@ -185,12 +205,18 @@ func (o *op) append() error {
 	if o.q.remote.Len == 0 {
 		err = o.useAppend(nil)
 	} else {
-		err = o.fabric(o.peer.Pull(o.ctx, o.q.remote, o.useAppend))
+		err = o.fabric(o.pull(o.useAppend))
 	}
 	if err == nil {
 		o.wrote()
 	}
 	return err
+}
+
+// pull reads the caller's memory, for use.
+func (o *op) pull(use func(p []byte) error) error {
+	_, o.moving = tracing.Start(o.ctx, "pull")
+	return o.peer.Pull(o.ctx, o.q.remote, use)
 }
 
 func (o *op) wrote() {
@@ -246,7 +272,7 @@ func (o *op) write() error {
 		return errNoWriter() // the target was reopened
 	}
 	o.w = w
-	if err := o.fabric(o.peer.Pull(o.ctx, o.q.remote, o.useWrite)); err != nil {
+	if err := o.fabric(o.pull(o.useWrite)); err != nil {
 		return err
 	}
 	o.wrote()

@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/weftstore/weft/erasure"
+	"github.com/weftstore/weft/internal/tracing"
 	"github.com/weftstore/weft/node/extent"
 	"github.com/weftstore/weft/rdma"
 )
@@ -18,11 +19,12 @@ const (
 	infoSize      = 40
 	usageSize     = 64
 	recordSize    = 168
-	maxMessage    = 256  // error text
-	maxDir        = 1024 // directory in a status
-	maxName       = 255  // name of a node
-	maxTargets    = 4096 // of a node
-	flagMore      = 1
+	maxMessage    = 256                         // error text
+	maxDir        = 1024                        // directory in a status
+	maxName       = 255                         // name of a node
+	maxTargets    = 4096                        // of a node
+	flagMore      = 1                           // in replies
+	flagTrace     = 1                           // in requests
 	maxUnits      = rdma.MaxBulk / erasure.Unit // CRCs with one transfer
 	maxReplyCRCs  = (rdma.MaxMessage - replySize) / 8
 	maxReplyInfos = (rdma.MaxMessage - replySize) / infoSize
@@ -93,6 +95,14 @@ var operations = [opEnd]struct {
 	opFormat:     {"format", useTarget, 0},
 }
 
+// spanNames are what the operations are called in traces.
+var spanNames = func() (names [opEnd]string) {
+	for op := range operations {
+		names[op] = "node." + operations[op].name
+	}
+	return names
+}()
+
 // String is the operation's name for people.
 func (o opcode) String() string {
 	if o == 0 || o >= opEnd {
@@ -111,6 +121,7 @@ type request struct {
 	value  uint64
 	crcs   []byte // 8 bytes each
 	body   []byte
+	trace  tracing.Context // the caller's span; zero: none
 }
 
 // encode writes the header into p and returns its length; crcs and body are
@@ -139,6 +150,10 @@ func (q *request) encode(p []byte, crcs []uint64, body []byte) (int, error) {
 		n += 8
 	}
 	n += copy(p[n:], body)
+	if q.trace.Valid() && n+tracing.ContextSize <= len(p) {
+		p[2] = flagTrace
+		n += copy(p[n:], q.trace[:])
+	}
 	return n, nil
 }
 
@@ -162,10 +177,20 @@ func (q *request) decode(p []byte) error {
 	q.remote = rdma.Remote{Addr: le.Uint64(p[56:]), RKey: le.Uint32(p[64:]), Len: le.Uint32(p[68:])}
 	q.value = le.Uint64(p[72:])
 	crcs, body := uint64(le.Uint32(p[80:])), uint64(le.Uint32(p[84:]))
-	if !zero(p[2:8]) || !zero(p[41:48]) || off > math.MaxInt64 {
+	if p[2]&^flagTrace != 0 || !zero(p[3:8]) || !zero(p[41:48]) || off > math.MaxInt64 {
 		return protocolError("%s: bad header", q.op)
 	}
 	q.off = int64(off)
+	q.trace = tracing.Context{}
+	if p[2] == flagTrace {
+		if len(p) < requestSize+tracing.ContextSize {
+			return protocolError("%s: trace context of %d bytes", q.op, len(p)-requestSize)
+		}
+		q.trace = tracing.Context(p[len(p)-tracing.ContextSize:])
+		if p = p[:len(p)-tracing.ContextSize]; !q.trace.Valid() {
+			return protocolError("%s: empty trace context", q.op)
+		}
+	}
 	op := &operations[q.op]
 	if crcs > maxUnits || body > uint64(op.maxBody) || requestSize+8*crcs+body != uint64(len(p)) {
 		return protocolError("%s with %d checksums and %d bytes in %d", q.op, crcs, body, len(p))

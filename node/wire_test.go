@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weftstore/weft/internal/tracing"
 	"github.com/weftstore/weft/node/extent"
 	"github.com/weftstore/weft/rdma"
 )
@@ -63,6 +64,33 @@ func TestRequestGolden(t *testing.T) {
 	}
 }
 
+// tracedRequest is goldenRequest with a trace context.
+func tracedRequest(t testing.TB) []byte {
+	p := append(unhex(t, goldenRequest), unhex(t, "202122232425262728292a2b2c2d2e2f 3031323334353637")...)
+	p[2] = flagTrace
+	return p
+}
+
+func TestTracedRequestGolden(t *testing.T) {
+	golden := tracedRequest(t)
+	var q request
+	if err := q.decode(golden); err != nil {
+		t.Fatal(err)
+	}
+	if want := (tracing.Context)(golden[len(golden)-tracing.ContextSize:]); q.trace != want || len(q.crcs) != 8 || len(q.body) != 0 {
+		t.Errorf("decoded %+v", q)
+	}
+	var buf [rdma.MaxMessage]byte
+	n, err := q.encode(buf[:], []uint64{0x0102030405060708}, nil)
+	if err != nil || !bytes.Equal(buf[:n], golden) {
+		t.Errorf("encoded %x, %v; want %x", buf[:n], err, golden)
+	}
+	// Where there is no room the request goes without.
+	if n, err := q.encode(buf[:requestSize+8], []uint64{1}, nil); err != nil || n != requestSize+8 || buf[2] != 0 {
+		t.Errorf("without room: %d bytes, flags %d, %v", n, buf[2], err)
+	}
+}
+
 // TestRequestStrict spoils a good request in one place at a time.
 func TestRequestStrict(t *testing.T) {
 	golden := unhex(t, goldenRequest)
@@ -81,6 +109,9 @@ func TestRequestStrict(t *testing.T) {
 		"long":            func(p []byte) []byte { return append(p, 0) },
 		"header cut":      func(p []byte) []byte { return p[:requestSize-1] },
 		"empty":           func([]byte) []byte { return nil },
+		"unknown flag":    func(p []byte) []byte { p[2] = 2; return p },
+		"no trace":        func(p []byte) []byte { p[2] = flagTrace; return p },
+		"empty trace":     func(p []byte) []byte { p[2] = flagTrace; return append(p, make([]byte, tracing.ContextSize)...) },
 	} {
 		var q request
 		if err := q.decode(spoil(bytes.Clone(golden))); !errors.Is(err, ErrProtocol) {
@@ -200,6 +231,7 @@ func TestStatusCodes(t *testing.T) {
 
 func FuzzRequest(f *testing.F) {
 	f.Add(unhex(f, goldenRequest))
+	f.Add(tracedRequest(f))
 	f.Fuzz(func(t *testing.T, p []byte) {
 		var q request
 		if q.decode(p) != nil {

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/weftstore/weft/internal/tracing"
 	"github.com/weftstore/weft/kms"
 	"github.com/weftstore/weft/s3api/fair"
 )
@@ -54,6 +55,8 @@ type Config struct {
 	// do not.
 	Gate  *fair.Gate
 	Meter *fair.Meter
+	// Tracer records requests; nil records none.
+	Tracer *tracing.Tracer
 	// Limits bound what clients may use. Zero fields take the defaults.
 	Limits Limits
 }

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/weftstore/weft/internal/tracing"
 	"github.com/weftstore/weft/s3api/sigv4"
 )
 
@@ -84,6 +85,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 	var failed *Error
 	var cause error
+	var span tracing.Span
+	if c.ctx, span = h.cfg.Tracer.Request(c.ctx, "S3", r.Header.Get("Traceparent")); span.Recorded() {
+		defer func() { c.endSpan(span, failed) }()
+	}
 	if h.cfg.Events.Access != nil {
 		defer func() { h.access(c, start, failed, cause) }()
 	}

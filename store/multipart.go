@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	"github.com/weftstore/weft/internal/checksum"
+	"github.com/weftstore/weft/internal/tracing"
 	"github.com/weftstore/weft/metadata"
 )
 
@@ -46,7 +47,10 @@ func (s *Store) PutPart(ctx context.Context, req *PartRequest) (*PutResult, erro
 	}
 	commit, cancel := s.commitContext(ctx, st.term)
 	defer cancel()
-	if err := s.meta.PutPart(commit, req.Bucket, req.Key, req.Upload, &st.part); err != nil {
+	commit, span := tracing.Start(commit, spanMetadataCommit)
+	err = s.meta.PutPart(commit, req.Bucket, req.Key, req.Upload, &st.part)
+	endSpan(span, err)
+	if err != nil {
 		return nil, s.unmade(err, &st.part)
 	}
 	s.settled(st.part.Set)
@@ -110,7 +114,9 @@ func (s *Store) Complete(ctx context.Context, req *CompleteRequest) (*PutResult,
 	}
 	commit, cancel := s.commitContext(ctx, manifest.term)
 	defer cancel()
+	commit, span := tracing.Start(commit, spanMetadataCommit)
 	res, err := s.meta.Complete(commit, req.Bucket, req.Key, req.Upload, listed, &v, req.Cond)
+	endSpan(span, err)
 	if err != nil {
 		return nil, s.unmade(err, &manifest.part)
 	}

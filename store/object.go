@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/weftstore/weft/internal/tracing"
 	"github.com/weftstore/weft/metadata"
 )
 
@@ -29,7 +30,9 @@ type Object struct {
 func (s *Store) Open(ctx context.Context, bucket, key, versionID string) (*Object, error) {
 	s.pins.enter()
 	defer s.pins.leave()
-	v, b, err := s.meta.Get(ctx, bucket, key, versionID)
+	look, span := tracing.Start(ctx, "metadata.get")
+	v, b, err := s.meta.Get(look, bucket, key, versionID)
+	endSpan(span, err)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/weftstore/weft/erasure"
 	"github.com/weftstore/weft/internal/checksum"
+	"github.com/weftstore/weft/internal/tracing"
 	"github.com/weftstore/weft/metadata"
 	"github.com/weftstore/weft/node/extent"
 )
@@ -54,7 +55,11 @@ func (s *Store) storePart(ctx context.Context, src *partSource) (*stored, error)
 	out := &stored{term: term}
 	out.part.Set = newSet()
 	s.pins.pin(out.part.Set)
-	if err := s.storeSet(ctx, src, out); err != nil {
+	ctx, span := tracing.Start(ctx, "store.put")
+	span.Int("weft.bytes", src.size)
+	err = s.storeSet(ctx, src, out)
+	endSpan(span, err)
+	if err != nil {
 		s.settled(out.part.Set)
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/weftstore/weft/internal/tracing"
 	"github.com/weftstore/weft/metadata"
 )
 
@@ -50,7 +51,9 @@ func (s *Store) Put(ctx context.Context, req *PutRequest) (*PutResult, error) {
 	v.Inline = &st.part
 	commit, cancel := s.commitContext(ctx, st.term)
 	defer cancel()
+	commit, span := tracing.Start(commit, spanMetadataCommit)
 	res, err := s.meta.Put(commit, req.Bucket, v, req.Cond)
+	endSpan(span, err)
 	if err != nil {
 		return nil, s.unmade(err, &st.part)
 	}

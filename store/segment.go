@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"github.com/weftstore/weft/erasure"
+	"github.com/weftstore/weft/internal/tracing"
 	"github.com/weftstore/weft/metadata"
 	"github.com/weftstore/weft/rdma"
 )
@@ -160,10 +161,13 @@ func (seg *segment) size() int {
 
 // load reads the segment into blocks, one for each piece, which are its own from now on.
 func (s *Store) load(ctx context.Context, part *metadata.Part, ref metadata.PartRef, seg *segment, blocks []*rdma.Block) error {
+	ctx, span := tracing.StartRepeated(ctx, "store.fetch")
+	span.Int("weft.bytes", int64(seg.size()))
 	f := newFetch(ctx, s, part, ref, seg)
 	err := f.read(blocks)
 	if err == errNarrow {
 		err = f.readWide()
 	}
+	endSpan(span, err)
 	return err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/weftstore/weft/internal/tracing"
 	"github.com/weftstore/weft/rdma"
 )
 
@@ -26,7 +27,9 @@ func (w *partJob) storeStriped(ctx context.Context) error {
 		sw.abandon()
 		return err
 	}
+	_, span := tracing.Start(ctx, "store.commit")
 	placed, err := sw.commit(meta)
+	endSpan(span, err)
 	if err != nil {
 		return err
 	}
@@ -47,8 +50,10 @@ func (w *partJob) writeStripes(ctx context.Context, sw *setWriter) error {
 		if err := w.body.wait(); err != nil {
 			return err
 		}
+		_, span := tracing.StartRepeated(ctx, "store.stripe")
 		raw, err := w.stripeBlocks(ctx, sw, held, int(st))
 		if err != nil {
+			endSpan(span, err)
 			return err
 		}
 		blocks := make([]*sharedBlock, held)
@@ -56,6 +61,7 @@ func (w *partJob) writeStripes(ctx context.Context, sw *setWriter) error {
 			blocks[i] = newShared(b, 1)
 		}
 		crcs, err := w.fillStripe(blocks, st)
+		endSpan(span, err)
 		if err == nil {
 			for i := range n {
 				from := min(i, held-1)

@@ -11,6 +11,7 @@ import (
 	"github.com/weftstore/weft/cmd/weft/internal/cluster"
 	"github.com/weftstore/weft/cmd/weft/internal/gateway"
 	"github.com/weftstore/weft/cmd/weft/internal/metrics"
+	"github.com/weftstore/weft/cmd/weft/internal/telemetry"
 )
 
 // Environment variables that hold the root credentials.
@@ -46,6 +47,13 @@ func addGatewayFlags(cmd *cobra.Command, cfg *gateway.Config) {
 	f.DurationVar((*time.Duration)(&cfg.LifecycleDay), "lifecycle-day", 0, "length of a day of lifecycle rules, for tests; 0 is a real day")
 	f.StringArrayVar(&cfg.Notify, "notify", nil, "destination of bucket notifications, NAME=URL: http(s)://, nats://HOST:PORT/SUBJECT or kafka://HOST:PORT/TOPIC; repeatable")
 	addMetricsFlag(cmd, &cfg.Metrics)
+	addTraceFlag(cmd, &cfg.Settings)
+	f.Float64Var(&cfg.Ratio, "trace-ratio", cfg.Ratio, "share of requests that are traced, 0 to 1")
+	f.BoolVar(&cfg.Clients, "trace-clients", false, "let requests be part of the traces that their traceparent headers name, within --trace-ratio")
+}
+
+func addTraceFlag(cmd *cobra.Command, s *telemetry.Settings) {
+	cmd.Flags().StringVar(&s.Endpoint, "trace-endpoint", "", "URL of an OpenTelemetry collector to send traces to (OTLP over HTTP), such as http://127.0.0.1:4318; off by default")
 }
 
 func addMetricsFlag(cmd *cobra.Command, addr *string) {

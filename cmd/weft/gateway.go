@@ -7,6 +7,7 @@ import (
 
 	"github.com/weftstore/weft/cmd/weft/internal/gateway"
 	"github.com/weftstore/weft/cmd/weft/internal/member"
+	"github.com/weftstore/weft/cmd/weft/internal/telemetry"
 )
 
 func newGatewayCommand() *cobra.Command {
@@ -55,6 +56,12 @@ with etcd, from the cluster's secret, so that all gateways have the same.`,
 		defer func() { err = errors.Join(err, fabric.Close()) }()
 		cfg.Fabric, cfg.Describe, cfg.Wires = fabric, fabric.Describe, fabric.Wires
 		cfg.Metrics = counters(cfg.Config.Metrics)
+		traces, err := telemetry.Start(cmd.Context(), cfg.Settings, "weft-gateway", version(), cfg.Logger)
+		if err != nil {
+			return err
+		}
+		defer traces.Close()
+		cfg.Tracer = traces.Tracer()
 		p, err := gateway.Start(cmd.Context(), cfg)
 		if err != nil {
 			return err

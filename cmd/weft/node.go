@@ -13,6 +13,7 @@ import (
 	"github.com/weftstore/weft/cmd/weft/internal/metrics"
 	"github.com/weftstore/weft/cmd/weft/internal/settings"
 	"github.com/weftstore/weft/cmd/weft/internal/storagenode"
+	"github.com/weftstore/weft/cmd/weft/internal/telemetry"
 )
 
 func newNodeCommand() *cobra.Command {
@@ -37,6 +38,8 @@ mount, or a replaced one: it waits for the disk, or for ` + "`weft admin repair`
 	f.StringVar(&cfg.Listen, "listen", "", "addresses to serve the fabric on, separated by commas (default: those in the cluster file)")
 	var metricsAddr string
 	addMetricsFlag(cmd, &metricsAddr)
+	var trace telemetry.Settings
+	addTraceFlag(cmd, &trace)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
 		if cfg.Cluster, err = file(); err != nil {
 			return err
@@ -50,6 +53,12 @@ mount, or a replaced one: it waits for the disk, or for ` + "`weft admin repair`
 		}
 		defer func() { err = errors.Join(err, fabric.Close()) }()
 		cfg.Fabric, cfg.Describe = fabric, fabric.Describe
+		traces, err := telemetry.Start(cmd.Context(), trace, "weft-node", version(), cfg.Logger)
+		if err != nil {
+			return err
+		}
+		defer traces.Close()
+		cfg.Tracer = traces.Tracer()
 		p, err := storagenode.Start(cmd.Context(), cfg)
 		if err != nil {
 			return err

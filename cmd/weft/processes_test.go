@@ -129,6 +129,12 @@ func freePorts(t *testing.T, n int) []string {
 
 func startProcesses(t *testing.T, settings ...string) *processes {
 	t.Helper()
+	return startProcessesWith(t, nil, settings...)
+}
+
+// startProcessesWith gives flags to the nodes and the gateway.
+func startProcessesWith(t *testing.T, flags []string, settings ...string) *processes {
+	t.Helper()
 	const nodes = 3
 	dir := t.TempDir()
 	c := &processes{file: filepath.Join(dir, "cluster.toml"), state: filepath.Join(dir, "gateway")}
@@ -156,10 +162,10 @@ func startProcesses(t *testing.T, settings ...string) *processes {
 	}
 	for i := range nodes {
 		name := fmt.Sprintf("n%d", i+1)
-		c.nodes = append(c.nodes, start(t, "node", "--cluster", c.file, "--name", name, "--state", filepath.Join(dir, name), "--metrics", c.metrics[i]))
+		c.nodes = append(c.nodes, start(t, append([]string{"node", "--cluster", c.file, "--name", name, "--state", filepath.Join(dir, name), "--metrics", c.metrics[i]}, flags...)...))
 	}
 	s3 := addrs[2*nodes+1]
-	start(t, "gateway", "--cluster", c.file, "--state", c.state, "--address", s3, "--memory", "128MiB", "--metrics", c.metrics[nodes])
+	start(t, append([]string{"gateway", "--cluster", c.file, "--state", c.state, "--address", s3, "--memory", "128MiB", "--metrics", c.metrics[nodes]}, flags...)...)
 	c.client, err = minio.New(s3, &minio.Options{Creds: credentials.NewStaticV4("root", "rootsecret", ""), Region: "us-east-1"})
 	if err != nil {
 		t.Fatal(err)

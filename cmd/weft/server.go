@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/weftstore/weft/cmd/weft/internal/server"
+	"github.com/weftstore/weft/cmd/weft/internal/telemetry"
 )
 
 func newServerCommand() *cobra.Command {
@@ -42,6 +43,12 @@ directory, readable by you alone.`,
 				return err
 			}
 			cfg.Counters = counters(cfg.Metrics)
+			traces, err := telemetry.Start(cmd.Context(), cfg.Settings, "weft-server", version(), log)
+			if err != nil {
+				return err
+			}
+			defer traces.Close()
+			cfg.Tracer = traces.Tracer()
 			srv, err := server.New(cmd.Context(), cfg, log)
 			if err != nil {
 				return err

@@ -6,7 +6,12 @@ import (
 	"fmt"
 
 	"github.com/weftstore/weft/internal/checksum"
+	"github.com/weftstore/weft/internal/tracing"
 )
+
+// spanSync is in traces the time that a chunk takes to become durable: waiting for its
+// turn in a group commit, writing and fdatasync.
+const spanSync = "fsync"
 
 // claim keeps a chunk id for one writer: ErrExists when it is stored, or being
 // written by somebody else.
@@ -81,7 +86,9 @@ func (t *Target) Append(ctx context.Context, id ID, meta, data []byte, crcs []ui
 	r.data = data
 	r.hdr.created = t.cfg.Now().UnixNano()
 	r.sealBody()
+	_, span := tracing.Start(ctx, spanSync)
 	t.submit(r)
+	span.End()
 	t.unclaim(id)
 	if r.err != nil {
 		return fmt.Errorf("append chunk: %w", r.err)

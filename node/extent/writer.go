@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io/fs"
 	"sync"
+
+	"github.com/weftstore/weft/internal/tracing"
 )
 
 // Writer stores one chunk whose blocks come one by one. WriteAt is safe for
@@ -192,7 +194,9 @@ func (w *Writer) Commit(ctx context.Context, meta []byte) error {
 	}
 	err := w.ready(ctx, meta)
 	if err == nil {
+		_, span := tracing.Start(ctx, spanSync)
 		err = w.commit(meta, nil)
+		span.End()
 	} else {
 		w.discard()
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/weftstore/weft/cmd/weft/internal/settings"
+	"github.com/weftstore/weft/cmd/weft/internal/telemetry"
 )
 
 // Config is what an operator may set of a gateway. The TOML names are those of the flags.
@@ -53,6 +54,9 @@ type Config struct {
 	// Metrics is the address to serve /metrics on; "" is nowhere.
 	Metrics string `toml:"metrics"`
 
+	// Settings are those of traces.
+	telemetry.Settings
+
 	// SnapshotEvery is how often the metadata is copied to the targets while it
 	// changes.
 	SnapshotEvery settings.Duration `toml:"snapshot-every"`
@@ -91,6 +95,7 @@ func DefaultConfig() Config {
 		SnapshotEvery: settings.Duration(10 * time.Minute),
 		ScrubEvery:    settings.Duration(14 * 24 * time.Hour),
 		LostAfter:     settings.Duration(15 * time.Minute),
+		Settings:      telemetry.Settings{Ratio: 1},
 	}
 }
 
@@ -147,5 +152,6 @@ func (c *Config) Validate() error {
 	if _, err := c.keyService(nil); err != nil {
 		bad("--kms-vault: %w", err)
 	}
+	errs = append(errs, c.Settings.Validate())
 	return errors.Join(errs...)
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/weftstore/weft/cmd/weft/internal/statedir"
 	"github.com/weftstore/weft/erasure"
 	"github.com/weftstore/weft/identity"
+	"github.com/weftstore/weft/internal/tracing"
 	"github.com/weftstore/weft/kms"
 	"github.com/weftstore/weft/metadata"
 	"github.com/weftstore/weft/notify"
@@ -54,6 +55,8 @@ type Parts struct {
 	Roster *roster.Roster
 	// Metrics is told of the gateway's parts and served; nil: none.
 	Metrics *metrics.Set
+	// Tracer records requests; nil: none.
+	Tracer *tracing.Tracer
 	// Describe tells which transports run and why; nil for one within the process.
 	Describe func() []string
 	// PollEvery is the time between looks at a node; 0 is 2 s.

@@ -12,6 +12,7 @@ import (
 	"github.com/weftstore/weft/cmd/weft/internal/metrics"
 	"github.com/weftstore/weft/cmd/weft/internal/roster"
 	"github.com/weftstore/weft/cmd/weft/internal/statedir"
+	"github.com/weftstore/weft/internal/tracing"
 	"github.com/weftstore/weft/rdma"
 	"github.com/weftstore/weft/store"
 )
@@ -32,6 +33,7 @@ type ProcessConfig struct {
 	PollEvery time.Duration         // 0 is 2 s
 	TTL       time.Duration         // of the lease in etcd; 0 is 10 s
 	Metrics   *metrics.Set          // nil: none
+	Tracer    *tracing.Tracer       // nil: none
 	Logger    *slog.Logger
 }
 
@@ -96,7 +98,7 @@ func Start(ctx context.Context, cfg ProcessConfig) (_ *Process, err error) {
 	p.Gateway, err = New(ctx, cfg.Config, Parts{
 		State: p.state, Meta: p.meta, Member: p.member, Deployment: cfg.Cluster.Deployment, Layout: cfg.Cluster.Layout,
 		Fabric: cfg.Fabric, Wires: cfg.Wires, Nodes: Nodes(cfg.Cluster.Nodes), Roster: p.roster, Describe: cfg.Describe,
-		Metrics: cfg.Metrics, PollEvery: cfg.PollEvery, Logger: cfg.Logger,
+		Metrics: cfg.Metrics, Tracer: cfg.Tracer, PollEvery: cfg.PollEvery, Logger: cfg.Logger,
 	})
 	return p, err
 }

@@ -39,6 +39,7 @@ func (g *Gateway) s3Server() (*http.Server, error) {
 		Ready:   g.store.Ready,
 		Logger:  g.log,
 		Events:  s3api.Events{Access: access},
+		Tracer:  g.parts.Tracer,
 		Gate:    fair.NewGate(g.places(), requests/2),
 		Meter:   fair.NewMeter(),
 		Limits:  s3api.Limits{Requests: requests},

@@ -11,6 +11,7 @@ import (
 	"github.com/weftstore/weft/cmd/weft/internal/gateway"
 	"github.com/weftstore/weft/cmd/weft/internal/metrics"
 	"github.com/weftstore/weft/erasure"
+	"github.com/weftstore/weft/internal/tracing"
 )
 
 // Config is what an operator may set. The TOML names are those of the flags.
@@ -23,6 +24,8 @@ type Config struct {
 
 	// Counters are served at Metrics; nil: none.
 	Counters *metrics.Set `toml:"-"`
+	// Tracer records requests; nil: none.
+	Tracer *tracing.Tracer `toml:"-"`
 
 	// checkEvery is the time between health checks of a target; 0 is the node's
 	// default. Tests lower it.
@@ -65,6 +68,9 @@ func (c *Config) Load(path string, keep func(name string) bool) error {
 		{"tls-in-front", func() { file.TLSInFront = c.TLSInFront }},
 		{"notify", func() { file.Notify = c.Notify }},
 		{"metrics", func() { file.Metrics = c.Metrics }},
+		{"trace-endpoint", func() { file.Endpoint = c.Endpoint }},
+		{"trace-ratio", func() { file.Ratio = c.Ratio }},
+		{"trace-clients", func() { file.Clients = c.Clients }},
 	} {
 		if keep(s.name) {
 			s.put()

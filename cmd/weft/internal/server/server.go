@@ -136,7 +136,7 @@ func (s *Server) openNode(ctx context.Context) error {
 	}
 	s.node, err = storagenode.Open(ctx, storagenode.Config{
 		State: s.state, Deployment: s.deployment, Targets: s.cfg.Targets, Known: known,
-		CheckEvery: s.cfg.checkEvery, Logger: s.log,
+		CheckEvery: s.cfg.checkEvery, Tracer: s.cfg.Tracer, Logger: s.log,
 	})
 	if err != nil {
 		return err
@@ -162,6 +162,7 @@ func (s *Server) openGateway(ctx context.Context) (err error) {
 		State: s.state, Meta: s.meta, Deployment: s.deployment, Layout: s.layout, Fabric: s.fabric,
 		Nodes:     []gateway.Node{{Address: fabricAddr, Targets: len(s.cfg.Targets)}},
 		Metrics:   s.cfg.Counters,
+		Tracer:    s.cfg.Tracer,
 		PollEvery: s.cfg.checkEvery, Logger: s.log,
 	})
 	if err == nil {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/weftstore/weft/cmd/weft/internal/statedir"
+	"github.com/weftstore/weft/internal/tracing"
 	"github.com/weftstore/weft/node"
 	"github.com/weftstore/weft/node/extent"
 	"github.com/weftstore/weft/rdma"
@@ -31,7 +32,9 @@ type Config struct {
 	// CheckEvery is the time between health checks of a target; 0 is the default of
 	// package node.
 	CheckEvery time.Duration
-	Logger     *slog.Logger
+	// Tracer records what is done for requests that are traced; nil: nothing.
+	Tracer *tracing.Tracer
+	Logger *slog.Logger
 }
 
 // Node serves the targets of this host.
@@ -67,6 +70,7 @@ func newNode(cfg Config) *Node {
 	return &Node{cfg: cfg, service: node.New(node.Config{
 		Identity:     node.Identity{Deployment: cfg.Deployment, Name: cfg.Name},
 		Logger:       cfg.Logger,
+		Tracer:       cfg.Tracer,
 		CheckEvery:   cfg.CheckEvery,
 		CompactEvery: compactEvery,
 		IndexDir:     cfg.State.Path(statedir.IndexDir),

@@ -18,6 +18,7 @@ import (
 	"github.com/weftstore/weft/cmd/weft/internal/member"
 	"github.com/weftstore/weft/cmd/weft/internal/roster"
 	"github.com/weftstore/weft/cmd/weft/internal/statedir"
+	"github.com/weftstore/weft/internal/tracing"
 	"github.com/weftstore/weft/node"
 	"github.com/weftstore/weft/rdma"
 	"github.com/weftstore/weft/store"
@@ -32,6 +33,7 @@ type ProcessConfig struct {
 	// Fabric is the transport; it stays the caller's.
 	Fabric   rdma.Transport
 	Describe func() []string // which transports run and why; nil: not told
+	Tracer   *tracing.Tracer // nil: none
 	Logger   *slog.Logger
 	// CheckEvery is the time between health checks of a target; 0 is the default.
 	CheckEvery time.Duration
@@ -94,7 +96,7 @@ func (p *Process) start(ctx context.Context) error {
 	}
 	p.node, err = Open(ctx, Config{
 		State: st, Name: c.Name, Deployment: c.Cluster.Deployment, Targets: self.Targets, Held: len(self.Takeover) > 0,
-		CheckEvery: c.CheckEvery, Logger: c.Logger,
+		CheckEvery: c.CheckEvery, Tracer: c.Tracer, Logger: c.Logger,
 	})
 	if err != nil {
 		return err
