@@ -126,7 +126,7 @@ func (c *call) allowed(who *Principal, n *need) (bool, error) {
 		if state.broken && !c.isOwnersRoot(who) {
 			return false, nil
 		}
-		if state.public && state.block.RestrictPublicBuckets && who.Account != owner && !who.Operator {
+		if state.public && state.block.RestrictPublicBuckets && who.Account != owner && !who.Operator && who.Service == "" {
 			return false, nil
 		}
 		p.Resource = state.policy

@@ -7,6 +7,7 @@ import (
 
 	"github.com/weftstore/weft/lifecycle"
 	"github.com/weftstore/weft/metadata"
+	"github.com/weftstore/weft/s3api/accesslog"
 	"github.com/weftstore/weft/s3api/policy"
 )
 
@@ -33,6 +34,7 @@ type bucketState struct {
 	encryption bucketEncryption
 	// lifecycle is for the headers that tell of it; the worker reads its own.
 	lifecycle lifecycle.Config
+	logging   *accesslog.Source // nil: requests are not logged
 }
 
 // bucketStates caches them. What this handler changes is seen at once, what others
@@ -73,6 +75,13 @@ func (s *bucketStates) get(ctx context.Context, from Buckets, name string, now t
 	return b, nil
 }
 
+// peek is what is known of a bucket already, however old; nil for nothing.
+func (s *bucketStates) peek(name string) *bucketState {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.known[name]
+}
+
 // forget is called before and after a change.
 func (s *bucketStates) forget(name string) {
 	s.mu.Lock()
@@ -110,6 +119,11 @@ func newBucketState(rec *metadata.Bucket) *bucketState {
 	}
 	if text := rec.Configs[configLifecycle]; text != "" {
 		b.lifecycle, _ = lifecycle.Parse(text)
+	}
+	if text := rec.Configs[configLogging]; text != "" {
+		if cfg, err := decodeLogging(text); err == nil {
+			b.logging = &accesslog.Source{Account: b.owner, Bucket: rec.Name, Config: *cfg}
+		}
 	}
 	if text := rec.Configs[configCORS]; text != "" {
 		b.cors, _ = decodeCORS([]byte(text)) // without it browsers are let see nothing

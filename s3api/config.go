@@ -55,6 +55,8 @@ type Config struct {
 	// do not.
 	Gate  *fair.Gate
 	Meter *fair.Meter
+	// LogEvery is the longest that lines of access logs wait; 0 is 5 min.
+	LogEvery time.Duration
 	// Tracer records requests; nil records none.
 	Tracer *tracing.Tracer
 	// Limits bound what clients may use. Zero fields take the defaults.
@@ -127,6 +129,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.LogEvery <= 0 {
+		c.LogEvery = 5 * time.Minute
 	}
 	c.Limits = c.Limits.withDefaults()
 	return c, nil

@@ -48,6 +48,7 @@ const docsTail = `
 | ` + "`//`, `.`, `%2F`" + ` and trailing slashes in a key | kept as they are |
 | NUL or invalid UTF-8 in a key | 400 InvalidArgument |
 | headers for website redirects, MFA, append | 501 NotImplemented |
+| bucket logging | lines in AWS's format, without turn-around time; objects every ` + "`--bucket-logging-every`" + ` and at 1 MiB, by each gateway; the target is in the same account, and its policy lets ` + "`logging.s3.amazonaws.com`" + ` put objects (aws:SourceArn, aws:SourceAccount); TargetGrants is 501; secrets of presigned URLs are left out |
 | bucket notifications | destinations are those of ` + "`--notify`" + `, ` + "`arn:weft:notify:::NAME`" + ` as queue, topic or function; events of creation, removal, tagging and lifecycle expiration; EventBridge is 501; no test event is sent |
 | events wait for a destination that is away | up to 100,000; then writes that need one are 503 SlowDown |
 | encryption at rest | an object is encrypted when the request or the bucket's configuration says so; AWS encrypts always |

@@ -29,6 +29,7 @@ var (
 	errInvalidPart                = &Error{Code: "InvalidPart", Status: http.StatusBadRequest, Message: "One or more of the specified parts could not be found.  The part may not have been uploaded, or the specified entity tag may not match the part's entity tag."}
 	errInvalidPartOrder           = &Error{Code: "InvalidPartOrder", Status: http.StatusBadRequest, Message: "The list of parts was not in ascending order. Parts must be ordered by part number."}
 	errInvalidPartNumber          = &Error{Code: "InvalidPartNumber", Status: http.StatusRequestedRangeNotSatisfiable, Message: "The requested partnumber is not satisfiable"}
+	errInvalidTargetBucket        = &Error{Code: "InvalidTargetBucketForLogging", Status: http.StatusBadRequest, Message: "The owner for the bucket to be logged and the target bucket must be the same"}
 	errInvalidRange               = &Error{Code: "InvalidRange", Status: http.StatusRequestedRangeNotSatisfiable, Message: "The requested range is not satisfiable"}
 	errInvalidRequest             = &Error{Code: "InvalidRequest", Status: http.StatusBadRequest, Message: "Invalid Request"}
 	errInvalidRetention           = &Error{Code: "InvalidRetentionPeriod", Status: http.StatusBadRequest, Message: "The retention period specified is invalid."}

@@ -38,6 +38,14 @@ func (g *Globals) Values(key string) []string {
 		return []string{g.Region}
 	case "aws:resourceaccount":
 		return optional(g.Owner, g.Owner != "")
+	case "aws:principalisawsservice":
+		return []string{strconv.FormatBool(g.Who.Service != "")}
+	case "aws:principalservicename":
+		return optional(g.Who.Service, g.Who.Service != "")
+	case "aws:sourcearn":
+		return optional(g.Who.SourceARN, g.Who.SourceARN != "")
+	case "aws:sourceaccount":
+		return optional(g.Who.SourceAccount, g.Who.SourceAccount != "")
 	case "aws:principaltype":
 		return []string{g.principalType()}
 	}

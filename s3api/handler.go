@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/weftstore/weft/internal/tracing"
+	"github.com/weftstore/weft/s3api/accesslog"
 	"github.com/weftstore/weft/s3api/sigv4"
 )
 
@@ -25,6 +26,9 @@ type Handler struct {
 	serial  atomic.Uint64
 	hostID  []string // shared value of x-amz-id-2
 	server  []string
+	logs    *accesslog.Log
+	// putRoute is PutObject, for access logs.
+	putRoute *Route
 }
 
 // New returns a handler. The error lists what is missing in cfg.
@@ -33,14 +37,17 @@ func New(cfg Config) (*Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Handler{
+	h := &Handler{
 		cfg:     cfg,
 		router:  newRouter(table()),
 		slots:   make(chan struct{}, cfg.Limits.Requests),
 		started: rand.Uint64(),
 		hostID:  []string{cfg.HostID},
 		server:  []string{"Weft"},
-	}, nil
+	}
+	h.logs = accesslog.New(accesslog.Options{Region: cfg.Region, Every: cfg.LogEvery, Put: h.deliverLog, Now: cfg.Now, Logger: cfg.Logger})
+	h.putRoute = h.router.find(http.MethodPut, ObjectLevel, &query{}, nil)
+	return h, nil
 }
 
 // call is one request on its way through the pipeline. It belongs to the
@@ -89,9 +96,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if c.ctx, span = h.cfg.Tracer.Request(c.ctx, "S3", r.Header.Get("Traceparent")); span.Recorded() {
 		defer func() { c.endSpan(span, failed) }()
 	}
-	if h.cfg.Events.Access != nil {
-		defer func() { h.access(c, start, failed, cause) }()
-	}
+	defer func() {
+		c.logRequest(start, failed)
+		if h.cfg.Events.Access != nil {
+			h.access(c, start, failed, cause)
+		}
+	}()
 	select {
 	case h.slots <- struct{}{}:
 		defer func() { <-h.slots }()

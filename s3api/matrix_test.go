@@ -37,7 +37,7 @@ const (
 	lifecycleDoc    = "<LifecycleConfiguration><Rule><Status>Enabled</Status><Filter/><Expiration><Days>1</Days></Expiration></Rule></LifecycleConfiguration>"
 	lockDoc         = "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled></ObjectLockConfiguration>"
 	retentionDoc    = "<Retention><Mode>GOVERNANCE</Mode><RetainUntilDate>2100-01-01T00:00:00Z</RetainUntilDate></Retention>"
-	policyDoc       = `{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":"*","Action":"s3:PutBucketLogging","Resource":"arn:aws:s3:::bucket"}]}`
+	policyDoc       = `{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":"*","Action":"s3:PutAnalyticsConfiguration","Resource":"arn:aws:s3:::bucket"}]}`
 )
 
 var preflightHeader = []string{"Origin", "https://x", "Access-Control-Request-Method", "GET"}
@@ -91,6 +91,9 @@ var matrix = map[string][]matrixRow{
 	"GetPublicAccessBlock":       {{target: "/bucket?publicAccessBlock", actions: []string{"s3:GetBucketPublicAccessBlock"}}},
 	"PutPublicAccessBlock":       {{target: "/bucket?publicAccessBlock", body: blockDoc, actions: []string{"s3:PutBucketPublicAccessBlock"}}},
 	"DeletePublicAccessBlock":    {{target: "/bucket?publicAccessBlock", actions: []string{"s3:PutBucketPublicAccessBlock"}}},
+
+	"GetBucketLogging": {{target: "/bucket?logging", actions: []string{"s3:GetBucketLogging"}}},
+	"PutBucketLogging": {{target: "/bucket?logging", body: "<BucketLoggingStatus></BucketLoggingStatus>", actions: []string{"s3:PutBucketLogging"}}},
 
 	"GetBucketNotificationConfiguration": {{target: "/bucket?notification", actions: []string{"s3:GetBucketNotification"}}},
 	"PutBucketNotificationConfiguration": {{target: "/bucket?notification", body: "<NotificationConfiguration></NotificationConfiguration>", actions: []string{"s3:PutBucketNotification"}}},
@@ -346,7 +349,7 @@ func matrixTest(t *testing.T, method, operation string, row *matrixRow) {
 	session.Session = document(t, row.statement("Allow", false))
 	token := func(r *http.Request, _ *sigv4.Signer) { r.Header.Set("X-Amz-Security-Token", "session") }
 	check("session allows", newCell(t, session, "").send(method, row, token), allowed)
-	session.Session = document(t, `{"Effect":"Allow","Action":"s3:PutBucketLogging","Resource":"*"}`)
+	session.Session = document(t, `{"Effect":"Allow","Action":"s3:PutAnalyticsConfiguration","Resource":"*"}`)
 	check("session does not", newCell(t, session, "").send(method, row, token), denied)
 
 	c = newCell(t, rootOf(accountA), "")

@@ -40,6 +40,7 @@ func (c *call) deleteObjects() error {
 	for i := range req.items {
 		item := &req.items[i]
 		if item.refused != nil {
+			c.logDeleted(&item.DeleteItem, item.refused)
 			d.deleteError(&item.DeleteItem, item.refused)
 			continue
 		}
@@ -51,10 +52,13 @@ func (c *call) deleteObjects() error {
 			if e == nil {
 				return res.Err
 			}
+			c.logDeleted(&item.DeleteItem, e)
 			d.deleteError(&item.DeleteItem, e)
+			continue
 		case !req.quiet:
 			d.deleted(&item.DeleteItem, &res)
 		}
+		c.logDeleted(&item.DeleteItem, nil)
 	}
 	d.close("DeleteResult")
 	return c.sendDoc(d)

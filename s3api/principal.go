@@ -34,6 +34,8 @@ type Principal struct {
 	Weight            float64
 	// Key is the access key that KeyLimits are of, also for the sessions made with it.
 	Key string
+	// SourceARN and SourceAccount are for whom a service acts, see policy.Principal.
+	SourceARN, SourceAccount string
 	// Tags of the user or the role.
 	Tags map[string]string
 }

@@ -105,6 +105,8 @@ func dataRoutes() []Route {
 func settingRoutes() []Route {
 	const b = BucketLevel
 	return []Route{
+		{"GetBucketLogging", http.MethodGet, b, "logging", "", 200, (*call).getBucketLogging},
+		{"PutBucketLogging", http.MethodPut, b, "logging", "", 200, (*call).putBucketLogging},
 		{"GetBucketRequestPayment", http.MethodGet, b, "requestPayment", "", 200, (*call).getBucketRequestPayment},
 		{"PutBucketRequestPayment", http.MethodPut, b, "requestPayment", "", 200, (*call).putBucketRequestPayment},
 		{"GetBucketAccelerateConfiguration", http.MethodGet, b, "accelerate", "", 200, (*call).getBucketAccelerate},
@@ -152,7 +154,6 @@ func missingRoutes() []Route {
 		{BucketLevel, "analytics", "GetBucketAnalyticsConfiguration", "PutBucketAnalyticsConfiguration", "DeleteBucketAnalyticsConfiguration"},
 		{BucketLevel, "intelligent-tiering", "GetBucketIntelligentTieringConfiguration", "PutBucketIntelligentTieringConfiguration", "DeleteBucketIntelligentTieringConfiguration"},
 		{BucketLevel, "inventory", "GetBucketInventoryConfiguration", "PutBucketInventoryConfiguration", "DeleteBucketInventoryConfiguration"},
-		{BucketLevel, "logging", "GetBucketLogging", "PutBucketLogging", ""},
 		{BucketLevel, "metadataConfiguration", "GetBucketMetadataConfiguration", "", "DeleteBucketMetadataConfiguration"},
 		{BucketLevel, "metadataAnnotationTable", "", "UpdateBucketMetadataAnnotationTableConfiguration", ""},
 		{BucketLevel, "metadataInventoryTable", "", "UpdateBucketMetadataInventoryTableConfiguration", ""},

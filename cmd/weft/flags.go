@@ -46,6 +46,7 @@ func addGatewayFlags(cmd *cobra.Command, cfg *gateway.Config) {
 	f.StringVar(&cfg.Ownership, "object-ownership", "BucketOwnerEnforced", "ObjectOwnership of buckets that say none; with BucketOwnerPreferred or ObjectWriter they have access control lists")
 	f.DurationVar((*time.Duration)(&cfg.LifecycleDay), "lifecycle-day", 0, "length of a day of lifecycle rules, for tests; 0 is a real day")
 	f.StringArrayVar(&cfg.Notify, "notify", nil, "destination of bucket notifications, NAME=URL: http(s)://, nats://HOST:PORT/SUBJECT or kafka://HOST:PORT/TOPIC; repeatable")
+	f.DurationVar((*time.Duration)(&cfg.LogEvery), "bucket-logging-every", time.Duration(cfg.LogEvery), "longest that lines of buckets' access logs wait for delivery")
 	addMetricsFlag(cmd, &cfg.Metrics)
 	addTraceFlag(cmd, &cfg.Settings)
 	f.Float64Var(&cfg.Ratio, "trace-ratio", cfg.Ratio, "share of requests that are traced, 0 to 1")

@@ -12,6 +12,9 @@ type Principal struct {
 	Canonical string
 	// Federated is the identity provider that vouches for it, for trust policies.
 	Federated string
+	// Service is the service that acts for itself, such as logging.s3.amazonaws.com; it
+	// has no account then.
+	Service string
 	// Root: it is the account itself.
 	Root bool
 }
@@ -23,6 +26,7 @@ type principals struct {
 	arns      []string
 	canonical []string
 	federated []string
+	services  []string
 }
 
 // match tells how p is named.
@@ -50,6 +54,9 @@ func (ps *principals) match(p *Principal) match {
 		if contains(ps.accounts, p.Account) || p.Canonical != "" && contains(ps.canonical, p.Canonical) {
 			return byAccount
 		}
+	}
+	if p.Service != "" && contains(ps.services, p.Service) {
+		return directly
 	}
 	if p.Federated != "" && contains(ps.federated, p.Federated) {
 		return directly
@@ -124,7 +131,7 @@ func (ps *principals) add(kind, s string) error {
 	case kind == "Federated" && s != "":
 		ps.federated = append(ps.federated, s)
 	case kind == "Service" && s != "":
-		// No service acts here, so that naming one grants nothing.
+		ps.services = append(ps.services, s)
 	default:
 		return errPrincipal
 	}

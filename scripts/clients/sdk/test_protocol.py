@@ -8,7 +8,6 @@ from errs import fails
 
 NOT_THERE = [
     ("PUT", "website"),
-    ("PUT", "logging"),
     ("PUT", "replication"),
     ("PUT", "inventory&id=1"),
     ("PUT", "analytics&id=1"),

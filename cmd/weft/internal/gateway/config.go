@@ -51,6 +51,9 @@ type Config struct {
 	// Notify names the destinations of bucket notifications: NAME=URL.
 	Notify []string `toml:"notify"`
 
+	// LogEvery is the longest that lines of buckets' access logs wait for delivery.
+	LogEvery settings.Duration `toml:"bucket-logging-every"`
+
 	// Metrics is the address to serve /metrics on; "" is nowhere.
 	Metrics string `toml:"metrics"`
 
@@ -95,6 +98,7 @@ func DefaultConfig() Config {
 		SnapshotEvery: settings.Duration(10 * time.Minute),
 		ScrubEvery:    settings.Duration(14 * 24 * time.Hour),
 		LostAfter:     settings.Duration(15 * time.Minute),
+		LogEvery:      settings.Duration(5 * time.Minute),
 		Settings:      telemetry.Settings{Ratio: 1},
 	}
 }
@@ -125,6 +129,9 @@ func (c *Config) Validate() error {
 	case "", "BucketOwnerEnforced", "BucketOwnerPreferred", "ObjectWriter":
 	default:
 		bad("--object-ownership %q: want BucketOwnerEnforced, BucketOwnerPreferred or ObjectWriter", c.Ownership)
+	}
+	if c.LogEvery <= 0 {
+		bad("--bucket-logging-every %v: want a positive time", time.Duration(c.LogEvery))
 	}
 	if c.LifecycleDay < 0 {
 		bad("--lifecycle-day %v: want a positive time, or 0 for a real day", time.Duration(c.LifecycleDay))

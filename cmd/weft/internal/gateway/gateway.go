@@ -24,6 +24,7 @@ import (
 	"github.com/weftstore/weft/notify"
 	"github.com/weftstore/weft/rdma"
 	"github.com/weftstore/weft/s3api"
+	"github.com/weftstore/weft/s3api/accesslog"
 	"github.com/weftstore/weft/store"
 )
 
@@ -79,6 +80,7 @@ type Gateway struct {
 	directory *identity.Directory
 
 	audit    *audit.Log // nil without one
+	logs     *accesslog.Log
 	nodes    *nodes
 	pools    []*rdma.Pool
 	store    *store.Store
@@ -263,6 +265,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		return errors.Join(err, g.Close())
 	}
 	adminSrv := adminsock.NewServer(ctx, g.adminOps())
+	g.background(g.logs.Run)
 	failed := make(chan error, 3)
 	if g.metrics != nil && g.parts.Metrics != nil {
 		go func() { failed <- g.parts.Metrics.ServeOn(ctx, g.metrics, g.log) }()
@@ -278,6 +281,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	drain, cancel := context.WithTimeout(context.Background(), drainFor)
 	defer cancel()
 	err = errors.Join(err, shutdown(drain, s3))
+	g.logs.Flush(drain)
 	err = errors.Join(err, adminSrv.Close())
 	return errors.Join(err, g.Close())
 }

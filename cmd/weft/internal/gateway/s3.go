@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"runtime"
+	"time"
 
 	"github.com/weftstore/weft/iamapi"
 	"github.com/weftstore/weft/identity/oidc"
@@ -39,14 +40,15 @@ func (g *Gateway) s3Server() (*http.Server, error) {
 		Ready:   g.store.Ready,
 		Logger:  g.log,
 		Events:  s3api.Events{Access: access},
-		Tracer:  g.parts.Tracer,
-		Gate:    fair.NewGate(g.places(), requests/2),
-		Meter:   fair.NewMeter(),
-		Limits:  s3api.Limits{Requests: requests},
+		Tracer:  g.parts.Tracer, LogEvery: time.Duration(g.cfg.LogEvery),
+		Gate:   fair.NewGate(g.places(), requests/2),
+		Meter:  fair.NewMeter(),
+		Limits: s3api.Limits{Requests: requests},
 	})
 	if err != nil {
 		return nil, err
 	}
+	g.logs = h.AccessLogs()
 	server := s3api.NewServer(h)
 	server.Handler = iamapi.New(iamapi.Config{Registry: g.registry, Lookup: g.lookup, Tokens: oidc.New(nil, nil), Region: g.cfg.Region,
 		Next: h, IsService: h.IsService, Access: access, Logger: g.log})

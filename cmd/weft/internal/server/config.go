@@ -67,6 +67,7 @@ func (c *Config) Load(path string, keep func(name string) bool) error {
 		{"kms-vault-token-file", func() { file.VaultTokenFile = c.VaultTokenFile }},
 		{"tls-in-front", func() { file.TLSInFront = c.TLSInFront }},
 		{"notify", func() { file.Notify = c.Notify }},
+		{"bucket-logging-every", func() { file.LogEvery = c.LogEvery }},
 		{"metrics", func() { file.Metrics = c.Metrics }},
 		{"trace-endpoint", func() { file.Endpoint = c.Endpoint }},
 		{"trace-ratio", func() { file.Ratio = c.Ratio }},
