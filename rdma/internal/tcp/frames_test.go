@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"net"
 	"testing"
 
@@ -219,12 +220,15 @@ func TestAsksWithoutReading(t *testing.T) {
 func TestStopsReading(t *testing.T) {
 	plainAndTLS(t, func(t *testing.T, secure bool) {
 		a := newAnswerer(t, rdma.Options{TLS: secure, Grace: shakeTime})
-		_, far := a.join(t)
+		script, far := a.join(t)
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 8)
 		p := make([]byte, rdma.MaxBulk)
 		for range cap(done) { // more than sockets hold
 			go func() { done <- far.lane.Push(ctx, 5, 4096, p) }()
+		}
+		if _, err := io.ReadFull(script, make([]byte, headSize)); err != nil { // a push is under way
+			t.Fatal(err)
 		}
 		a.stillServes(t)
 		cancel()

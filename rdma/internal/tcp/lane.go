@@ -9,7 +9,6 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/weftstore/weft/rdma"
@@ -28,8 +27,8 @@ const (
 type lane struct {
 	n      *Network
 	conn   net.Conn
-	socket net.Conn        // beneath conn
-	raw    syscall.RawConn // nil with TLS: only whole writes there
+	socket net.Conn // beneath conn
+	plain  *stream  // conn, when that is a socket; nil with TLS
 	info   wire.Info
 	answer bool // the answering end
 	out    writer
@@ -75,7 +74,7 @@ func newLane(n *Network, a *agreed, answer bool) *lane {
 		info: wire.Info{Session: a.session, Slots: a.slots, Peer: a.conn.RemoteAddr().String()},
 	}
 	if t, ok := a.conn.(*net.TCPConn); ok {
-		l.raw, _ = t.SyscallConn() // fails only on a closed connection, which writing finds
+		l.plain = newStream(t)
 	}
 	l.out.init(l)
 	return l
@@ -159,7 +158,11 @@ func (l *lane) broken() error {
 // receive reads frames until the connection ends.
 func (l *lane) receive() {
 	defer l.running.Done()
-	in := bufio.NewReaderSize(l.conn, readBuffer)
+	from := io.Reader(l.conn)
+	if l.plain != nil {
+		from = l.plain
+	}
+	in := bufio.NewReaderSize(from, readBuffer)
 	var raw [headSize]byte
 	for {
 		if _, err := io.ReadFull(in, raw[:]); err != nil {

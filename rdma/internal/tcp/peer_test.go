@@ -24,7 +24,7 @@ import (
 
 const (
 	patience  = 20 * time.Second
-	shakeTime = 400 * time.Millisecond // DialTimeout
+	shakeTime = time.Second // DialTimeout
 )
 
 var (

@@ -6,8 +6,6 @@ import (
 	"slices"
 	"sync"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/weftstore/weft/rdma"
 )
 
@@ -77,9 +75,9 @@ func (w *writer) push(f frame) error {
 	w.busy = true
 	w.mu.Unlock()
 	sent := 0
-	if w.l.raw != nil {
+	if w.l.plain != nil { // over TLS there are only whole writes
 		var err error
-		if sent, err = w.try(&f); err != nil {
+		if sent, err = w.l.plain.write([][]byte{f.head[:], f.body}, false); err != nil {
 			f.end()
 			w.l.fail(err)
 			w.release()
@@ -114,27 +112,6 @@ func (f frame) own() frame {
 		f.body = append([]byte(nil), f.body...)
 	}
 	return f
-}
-
-// try writes what the socket takes at once.
-func (w *writer) try(f *frame) (n int, err error) {
-	parts := [2][]byte{f.head[:], f.body}
-	list := parts[:1]
-	if len(f.body) > 0 {
-		list = parts[:]
-	}
-	var failure error
-	err = w.l.raw.Write(func(fd uintptr) bool {
-		n, failure = unix.Writev(int(fd), list)
-		return true
-	})
-	if err == nil {
-		err = failure
-	}
-	if err == unix.EAGAIN || err == unix.EINTR {
-		err = nil
-	}
-	return max(n, 0), err
 }
 
 // release ends a turn of writing; what was queued meanwhile goes to drain.
@@ -207,7 +184,12 @@ func (w *writer) write(batch []frame, skip int) bool {
 			}
 		}
 	}
-	_, err := list.WriteTo(w.l.conn)
+	var err error
+	if w.l.plain != nil {
+		_, err = w.l.plain.write(list, true)
+	} else {
+		_, err = list.WriteTo(w.l.conn)
+	}
 	for i := range batch {
 		batch[i].end()
 	}
