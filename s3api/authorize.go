@@ -141,7 +141,7 @@ func (c *call) allowed(who *Principal, n *need) (bool, error) {
 		}
 	}
 	q.request = policy.Request{Principal: &who.Principal, Action: n.action, Resource: n.arn(), Context: &q.conditions}
-	return policy.Decide(&q.request, p), nil
+	return c.decide()
 }
 
 // question is what policies are asked; it is part of a call, so that a question costs

@@ -2,6 +2,7 @@ package s3api
 
 import (
 	"crypto/tls"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,6 +19,9 @@ type conditions struct {
 	who   *Principal
 	owner string // account of the resource
 	need  need
+	// asked: a key about the document was, before it was read; inVariable: as a variable
+	// of the policy.
+	asked, inVariable bool
 }
 
 // headerKeys are condition keys that are a header of the request.
@@ -38,6 +42,9 @@ var queryKeys = map[string]string{"s3:prefix": "prefix", "s3:delimiter": "delimi
 
 // Values implements policy.Context.
 func (x *conditions) Values(key string) []string {
+	if documentKey(x.c.route, key) {
+		return x.ofDocument(key)
+	}
 	if name, ok := headerKeys[key]; ok {
 		return x.c.r.Header[name]
 	}
@@ -91,12 +98,7 @@ func (x *conditions) ofS3(key string) []string {
 	case "s3:resourceaccount":
 		return optional(x.owner, x.owner != "")
 	case "s3:requestobjecttagkeys":
-		var keys []string
-		for k := range x.requestTags() {
-			keys = append(keys, k)
-		}
-		slices.Sort(keys)
-		return keys
+		return tagKeys(x.requestTags())
 	}
 	if tag, ok := strings.CutPrefix(key, "s3:requestobjecttag/"); ok {
 		v, given := x.requestTags()[tag]
@@ -109,7 +111,9 @@ func (x *conditions) ofS3(key string) []string {
 	return nil
 }
 
-// requestTags are those of the header; a document of tags is not read yet.
+func tagKeys(tags map[string]string) []string { return slices.Sorted(maps.Keys(tags)) }
+
+// requestTags are those of the header.
 func (x *conditions) requestTags() map[string]string {
 	tags, err := headerTags(x.c.r.Header)
 	if err != nil {

@@ -142,6 +142,9 @@ func (c *call) takeTrailer(p *promise) error {
 // readDocument reads a body of at most limit bytes and checks what was promised
 // of it. required is for operations that S3 refuses without a checksum.
 func (c *call) readDocument(limit int64, required bool) ([]byte, error) {
+	if c.document.data != nil {
+		return c.document.data, nil // authorization has read it
+	}
 	p, err := readPromise(c.r.Header)
 	if err != nil {
 		return nil, err

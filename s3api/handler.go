@@ -59,14 +59,15 @@ type call struct {
 	ctx context.Context
 	id  string
 	target
-	route *Route
-	query query
-	auth  *sigv4.Result
-	body  *sigv4.Body
-	state *bucketState // of the bucket, from authorize on; nil without one and in CreateBucket
-	wire  progressReader
-	ask   question // memory of authorize
-	turn  turn
+	route    *Route
+	query    query
+	auth     *sigv4.Result
+	body     *sigv4.Body
+	state    *bucketState // of the bucket, from authorize on; nil without one and in CreateBucket
+	wire     progressReader
+	ask      question // memory of authorize
+	document asked
+	turn     turn
 
 	// vals backs the one-element header values, so that they cost no allocation.
 	vals  [24]string

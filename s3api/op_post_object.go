@@ -40,6 +40,12 @@ func (c *call) postObject() error {
 	if err := c.checkHeaders(); err != nil {
 		return err
 	}
+	c.document.known = true
+	if text := f.fields["tagging"]; text != "" {
+		if c.document.tags, err = documentTags([]byte(text), maxObjectTags); err != nil {
+			return err
+		}
+	}
 	if err := c.allowForm(f.fields["tagging"] != ""); err != nil {
 		return err
 	}
@@ -117,12 +123,6 @@ func (c *call) storeForm(f *form, policy *postPolicy) error {
 	if err != nil {
 		return err
 	}
-	tags := map[string]string{}
-	if text := f.fields["tagging"]; text != "" {
-		if tags, err = documentTags([]byte(text), maxObjectTags); err != nil {
-			return err
-		}
-	}
 	file, size, err := f.file.open(c.r.ContentLength)
 	if err != nil {
 		return err
@@ -135,7 +135,7 @@ func (c *call) storeForm(f *form, policy *postPolicy) error {
 			return err
 		}
 	}
-	res, err := c.storeObject(file, size, &p, tags)
+	res, err := c.storeObject(file, size, &p, c.document.tags)
 	if err != nil {
 		return err
 	}

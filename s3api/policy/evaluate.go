@@ -6,6 +6,10 @@ type Request struct {
 	Action    string // "s3:GetObject"
 	Resource  string // ARN
 	Context   Context
+	// Pending says of a condition key that its value is not known yet; nil: of none. A
+	// statement that allows holds then whatever such a key has to be, and one that denies
+	// does not, so that the answer is whether the request might be allowed.
+	Pending func(key string) bool
 }
 
 // Effect is the answer of one document.
@@ -55,6 +59,12 @@ func (s *statement) evaluate(r *Request) Effect {
 		return None
 	}
 	for i := range s.conditions {
+		if r.Pending != nil && r.Pending(s.conditions[i].key) {
+			if !s.allow {
+				return None
+			}
+			continue
+		}
 		if !s.conditions[i].holds(r.Context) {
 			return None
 		}

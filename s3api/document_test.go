@@ -1,0 +1,127 @@
+package s3api
+
+import (
+	"io"
+	"strings"
+	"testing"
+)
+
+// counted is a body that tells whether it was read.
+type counted struct {
+	io.Reader
+	n int
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	c.n += n
+	return n, err
+}
+
+// sendCounted sends a row and says how it ended and how much of the body was read.
+func (c *cell) sendCounted(method string, row *matrixRow) (string, int) {
+	c.t.Helper()
+	r := c.request(method, row)
+	if err := c.signer.SignHeader(r, "UNSIGNED-PAYLOAD", c.h.cfg.Now()); err != nil {
+		c.t.Fatal(err)
+	}
+	body := &counted{Reader: r.Body}
+	r.Body = io.NopCloser(body)
+	return c.answer(r), body.n
+}
+
+func tagsDoc(pairs ...string) string {
+	var b strings.Builder
+	for i := 0; i < len(pairs); i += 2 {
+		b.WriteString("<Tag><Key>" + pairs[i] + "</Key><Value>" + pairs[i+1] + "</Value></Tag>")
+	}
+	return "<Tagging><TagSet>" + b.String() + "</TagSet></Tagging>"
+}
+
+func createDoc(region string, tags string) string {
+	return "<CreateBucketConfiguration><LocationConstraint>" + region + "</LocationConstraint>" +
+		strings.NewReplacer("<Tagging><TagSet>", "<Tags>", "</TagSet></Tagging>", "</Tags>").Replace(tags) + "</CreateBucketConfiguration>"
+}
+
+// TestDocumentConditions: policies see what a document says, and who is refused whatever
+// it says has none read.
+func TestDocumentConditions(t *testing.T) {
+	const object, tagBucket, create = "/bucket/k?tagging", "/bucket?tagging", "/another"
+	allow := func(condition string) string {
+		return `{"Effect":"Allow","Action":"s3:*","Resource":"*","Condition":{` + condition + `}}`
+	}
+	deny := func(condition string) string { return strings.Replace(allow(condition), "Allow", "Deny", 1) }
+	const (
+		open    = `"StringEquals":{"s3:RequestObjectTag/class":"open"}`
+		keys    = `"ForAllValues:StringEquals":{"s3:RequestObjectTagKeys":["class","owner"]}`
+		project = `"StringEquals":{"aws:RequestTag/Project":"x"}`
+		noKeys  = `"Null":{"aws:TagKeys":"true"}`
+		here    = `"StringEquals":{"s3:LocationConstraint":"us-east-1"}`
+		never   = `"StringLike":{"aws:username":"nobody"}`
+		asUser  = `"StringEquals":{"s3:RequestObjectTag/owner":"${aws:username}"}`
+		byValue = `"StringEquals":{"aws:username":"${s3:RequestObjectTag/owner}"}`
+	)
+	for name, c := range map[string]struct {
+		target, body string
+		policies     []string
+		ok, read     bool
+	}{
+		"the tag":                       {object, tagsDoc("class", "open"), []string{allow(open)}, true, true},
+		"another value":                 {object, tagsDoc("class", "shut"), []string{allow(open)}, false, true},
+		"no tag":                        {object, tagsDoc("Class", "open"), []string{allow(open)}, false, true},
+		"denied by a tag":               {object, tagsDoc("class", "open"), []string{allowAll, deny(open)}, false, true},
+		"not denied":                    {object, tagsDoc("class", "shut"), []string{allowAll, deny(open)}, true, true},
+		"keys":                          {object, tagsDoc("class", "a", "owner", "b"), []string{allow(keys)}, true, true},
+		"another key":                   {object, tagsDoc("class", "a", "x", "b"), []string{allow(keys)}, false, true},
+		"a variable":                    {object, tagsDoc("owner", "user"), []string{allow(asUser)}, true, true},
+		"as a variable":                 {object, tagsDoc("owner", "user"), []string{allow(byValue)}, true, true},
+		"as a variable, another":        {object, tagsDoc("owner", "else"), []string{allow(byValue)}, false, true},
+		"of another operation":          {object, tagsDoc("Project", "x"), []string{allow(project)}, false, false},
+		"refused whatever the document": {object, tagsDoc("class", "open"), []string{allow(open + "," + never)}, false, false},
+		"denied whatever the document":  {object, tagsDoc("class", "open"), []string{allow(open), `{"Effect":"Deny","Action":"*","Resource":"*"}`}, false, false},
+		"nothing allows":                {object, tagsDoc("class", "open"), []string{deny(open)}, false, false},
+		"bucket tags":                   {tagBucket, tagsDoc("Project", "x"), []string{allow(project)}, true, true},
+		"other bucket tags":             {tagBucket, tagsDoc("Project", "y"), []string{allow(project)}, false, true},
+		"no keys":                       {tagBucket, tagsDoc("Project", "y"), []string{allow(noKeys)}, false, true},
+		"here":                          {create, createDoc("us-east-1", ""), []string{allow(here)}, true, true},
+		"elsewhere":                     {create, createDoc("mars", ""), []string{allow(here)}, false, true},
+		"nowhere":                       {create, "", []string{allow(here)}, false, false},
+		"a bucket with tags":            {create, createDoc("us-east-1", tagsDoc("Project", "x")), []string{allow(project)}, true, true},
+		"a bucket with other tags":      {create, createDoc("us-east-1", tagsDoc("Project", "y")), []string{allow(project)}, false, true},
+		"a bucket without tags":         {create, "", []string{allow(noKeys)}, true, false},
+	} {
+		cell := newCell(t, userOf(accountA, document(t, c.policies...)), "")
+		got, read := cell.sendCounted("PUT", &matrixRow{target: c.target, body: c.body})
+		if want := map[bool]string{true: "allowed", false: "AccessDenied"}[c.ok]; got != want {
+			t.Errorf("%s: %s, want %s", name, got, want)
+		}
+		if !c.ok && (read > 0) != c.read {
+			t.Errorf("%s: %d bytes were read", name, read)
+		}
+	}
+}
+
+// TestDocumentConditionsInForm: the tags of a form count as those of a document do.
+func TestDocumentConditionsInForm(t *testing.T) {
+	allow := `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":["s3:PutObject","s3:PutObjectTagging"],"Resource":"arn:aws:s3:::bucket/*",` +
+		`"Condition":{"StringEquals":{"s3:RequestObjectTag/a":"b"}}}]}`
+	for doc, want := range map[string]string{tagDoc: "allowed", tagsDoc("a", "c"): "AccessDenied"} {
+		c := newCell(t, nil, allow)
+		row := &matrixRow{target: "/bucket", body: postForm("key", "new", "tagging", doc), header: postHeader}
+		if got := c.answer(c.request("POST", row)); got != want {
+			t.Errorf("%s: %s, want %s", doc, got, want)
+		}
+	}
+}
+
+// TestDocumentStored: what authorization has read is what the operation works with.
+func TestDocumentStored(t *testing.T) {
+	c := newCell(t, userOf(accountA, document(t, `{"Effect":"Allow","Action":"s3:*","Resource":"*","Condition":{"StringEquals":{"s3:RequestObjectTag/a":"b"}}}`)), "")
+	if got := c.send("PUT", &matrixRow{target: "/bucket/k?tagging", body: tagDoc}); got != "allowed" {
+		t.Fatal(got)
+	}
+	v, _, err := c.db.Get(t.Context(), "bucket", "k", "")
+	if err != nil || v.Tags["a"] != "b" || len(v.Tags) != 1 {
+		t.Errorf("%v, %v", v.Tags, err)
+	}
+}
