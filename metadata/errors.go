@@ -26,6 +26,10 @@ var (
 	ErrLocked = errors.New("protected by object lock")
 	// ErrNotVersioned: locks need a bucket in which versioning is enabled.
 	ErrNotVersioned = errors.New("versioning is not enabled")
+	// ErrVersioned: it needs a bucket that was never versioned.
+	ErrVersioned = errors.New("the bucket is or was versioned")
+	// ErrTokenReused: another request had the same token.
+	ErrTokenReused = errors.New("token of another request")
 	// ErrQuota: the bucket or its owner may not have more; nothing was done.
 	ErrQuota = errors.New("quota exceeded")
 	// ErrStale: the record changed since the caller read it; nothing was done.

@@ -48,6 +48,22 @@ var faultCases = []faultCase{
 		_, err := db.Put(ctx, "suspended", smallObject(db, "k"), metadata.Condition{})
 		return err
 	}},
+	{"rename", func(ctx context.Context, db *metadata.DB, _ *fixture) error {
+		v, _, err := db.Get(ctx, "plain", "k", "")
+		if err != nil {
+			return err
+		}
+		r := metadata.Rename{From: "k", To: "other", Seen: v.ID, ID: db.NewVersionID(), Manifest: &metadata.Part{Set: metadata.SetID{8}}}
+		_, err = db.Rename(ctx, "plain", &r)
+		return err
+	}},
+	{"disown", func(ctx context.Context, db *metadata.DB, _ *fixture) error {
+		v, _, err := db.Get(ctx, "plain", "k", "")
+		if err != nil {
+			return err
+		}
+		return db.Disown(ctx, "plain", metadata.PartRef{Key: "k", Version: v.ID}, &metadata.Version{ID: db.NewVersionID()})
+	}},
 	{"delete", func(ctx context.Context, db *metadata.DB, _ *fixture) error {
 		_, err := db.Delete(ctx, "b", "k", "", metadata.Condition{})
 		return err
@@ -106,7 +122,7 @@ func newFixture(t *testing.T, db *metadata.DB) *fixture {
 			t.Fatal(err)
 		}
 	}
-	for _, name := range []string{"suspended", "empty"} {
+	for _, name := range []string{"suspended", "empty", "plain"} {
 		_, err := db.CreateBucket(ctx, name, "")
 		must(err)
 	}
@@ -116,6 +132,10 @@ func newFixture(t *testing.T, db *metadata.DB) *fixture {
 		must(err)
 		f.ref = metadata.PartRef{BucketID: 1, Key: "k", Version: v.ID, Number: 1, Set: v.Inline.Set}
 		return v.ID
+	}
+	for _, key := range []string{"k", "other"} {
+		_, err := db.Put(ctx, "plain", smallObject(db, key), metadata.Condition{})
+		must(err)
 	}
 	put("suspended")
 	must(db.SetVersioning(ctx, "suspended", metadata.VersioningEnabled))

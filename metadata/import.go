@@ -34,6 +34,39 @@ func (db *DB) ImportVersion(ctx context.Context, bucket string, v *Version, part
 	})
 }
 
+// Disown removes the version or the upload under way that has a part which belongs to v, a
+// version that is to be imported. Its chunks are left as they are, for v and for the search
+// for orphans. ErrStale, and nothing was done, when it is newer than v; no error when there
+// is none.
+func (db *DB) Disown(ctx context.Context, bucket string, ref PartRef, v *Version) error {
+	return db.updateIn(ctx, "disown parts", bucket, func(t Txn, s *scratch, b *Bucket) error {
+		if ref.Upload != (UploadID{}) {
+			s.key = keyWithID(s.key, spaceUpload, b.ID, ref.Key, ref.Upload)
+			raw, err := t.Get(s.key)
+			if err != nil {
+				return err
+			}
+			if raw != nil {
+				if err := t.Delete(s.key); err != nil {
+					return err
+				}
+				return chargeParts(t, s, b, ref.Upload)
+			}
+		}
+		o, err := db.openObject(t, s, b, ref.Key)
+		if err != nil || o.cur == nil || o.cur.Upload != ref.Upload || ref.Upload == (UploadID{}) && o.cur.ID != ref.Version {
+			return err
+		}
+		if bytes.Compare(o.cur.ID[:], v.ID[:]) < 0 {
+			return ErrStale
+		}
+		if err := charge(t, b, Quota{-o.cur.Size, -1}); err != nil {
+			return err
+		}
+		return o.removeCurrent()
+	})
+}
+
 // importIn is updateIn for a bucket that is made when it is missing, and that can hold v.
 func (db *DB) importIn(ctx context.Context, op, bucket string, v *Version, fn func(Txn, *scratch, *Bucket) error) error {
 	for {

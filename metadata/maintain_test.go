@@ -89,6 +89,7 @@ func TestUsage(t *testing.T) {
 	want := []metadata.BucketUsage{
 		{Bucket: "b", Versions: 2, Markers: 1, Uploads: 1, Bytes: 8192},
 		{Bucket: "empty", Uploads: 1},
+		{Bucket: "plain", Objects: 2, Versions: 2, Bytes: 8192},
 		{Bucket: "suspended", Objects: 1, Versions: 2, Bytes: 8192},
 	}
 	if err != nil || !slices.Equal(list, want) {

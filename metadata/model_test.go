@@ -39,6 +39,8 @@ type modelVersion struct {
 	tags   map[string]string
 	upload metadata.UploadID
 	sets   []metadata.SetID
+	// manifest is one of sets, or zero.
+	manifest metadata.SetID
 }
 
 func (v *modelVersion) show() string {
@@ -59,6 +61,7 @@ type model struct {
 	rnd     *rand.Rand
 	db      *metadata.DB
 	state   metadata.VersioningState
+	fixed   bool // state stays
 	keys    map[string][]*modelVersion
 	uploads []*modelUpload
 	done    []*modelUpload // completed
@@ -94,32 +97,36 @@ func TestModel(t *testing.T) {
 		dbs[name] = func(t *testing.T) *metadata.DB { return newDB(t, open(t)) }
 	}
 	for name, open := range dbs {
-		t.Run(name, func(t *testing.T) {
-			seed := *seedFlag
-			if seed == 0 {
-				seed = rand.Uint64()
-			}
-			t.Logf("replay with -seed=%d -steps=%d", seed, *stepsFlag)
-			m := &model{
-				t: t, rnd: rand.New(rand.NewPCG(seed, 1)), keys: map[string][]*modelVersion{},
-				garbage: map[metadata.SetID]bool{}, db: open(t),
-			}
-			steps := *stepsFlag
-			if name == "etcdkv" {
-				steps /= 5 // it syncs each
-			}
-			for i := range steps {
-				m.step()
-				if i%50 == 0 {
-					m.checkAll()
-				}
-				if t.Failed() {
-					t.Fatalf("seed %d, step %d; the last steps:\n%s", seed, i, strings.Join(m.log[max(0, len(m.log)-15):], "\n"))
-				}
-			}
-			m.checkAll()
-		})
+		for _, fixed := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s,fixed=%v", name, fixed), func(t *testing.T) { runModel(t, open, name, fixed) })
+		}
 	}
+}
+
+func runModel(t *testing.T, open func(*testing.T) *metadata.DB, name string, fixed bool) {
+	seed := *seedFlag
+	if seed == 0 {
+		seed = rand.Uint64()
+	}
+	t.Logf("replay with -seed=%d -steps=%d", seed, *stepsFlag)
+	m := &model{
+		t: t, rnd: rand.New(rand.NewPCG(seed, 1)), keys: map[string][]*modelVersion{},
+		garbage: map[metadata.SetID]bool{}, db: open(t), fixed: fixed,
+	}
+	steps := *stepsFlag
+	if name == "etcdkv" {
+		steps /= 5 // it syncs each
+	}
+	for i := range steps {
+		m.step()
+		if i%50 == 0 {
+			m.checkAll()
+		}
+		if t.Failed() {
+			t.Fatalf("seed %d, step %d; the last steps:\n%s", seed, i, strings.Join(m.log[max(0, len(m.log)-15):], "\n"))
+		}
+	}
+	m.checkAll()
 }
 
 func (m *model) logf(format string, args ...any) { m.log = append(m.log, fmt.Sprintf(format, args...)) }
@@ -154,8 +161,10 @@ func (m *model) step() {
 		m.delete()
 	case n < 43:
 		m.deleteMany()
-	case n < 45:
+	case n < 45 && !m.fixed:
 		m.setVersioning()
+	case n < 48:
+		m.rename()
 	case n < 50:
 		m.setTags()
 	case n < 55:

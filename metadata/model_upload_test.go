@@ -117,7 +117,7 @@ func (m *model) complete() {
 			delete(u.parts, n)
 		}
 	}
-	made := &modelVersion{key: u.key, id: v.ID, etag: etagOf(parts), size: size, upload: u.id, sets: append(sets, manifest)}
+	made := &modelVersion{key: u.key, id: v.ID, etag: etagOf(parts), size: size, upload: u.id, sets: append(sets, manifest), manifest: manifest}
 	if show := m.insert(made); res.VersionID != show {
 		m.t.Errorf("complete made %q, want %q", res.VersionID, show)
 	}

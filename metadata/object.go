@@ -127,6 +127,9 @@ func (c *Condition) check(cur *Version) error {
 	if cur != nil && !c.describes(cur) {
 		return ErrPrecondition
 	}
+	if !c.inTime(cur) {
+		return ErrPrecondition
+	}
 	if len(c.IfMatch) == 0 && len(c.IfNoneMatch) == 0 {
 		return nil
 	}
@@ -141,6 +144,17 @@ func (c *Condition) check(cur *Version) error {
 		return ErrPrecondition
 	}
 	return nil
+}
+
+// inTime evaluates the dates, in the order of RFC 9110, section 13.2.2.
+func (c *Condition) inTime(cur *Version) bool {
+	if cur != nil && cur.DeleteMarker {
+		cur = nil
+	}
+	if !c.UnmodifiedSince.IsZero() && len(c.IfMatch) == 0 && cur != nil && cur.Modified.Truncate(time.Second).After(c.UnmodifiedSince) {
+		return false
+	}
+	return c.ModifiedSince.IsZero() || len(c.IfNoneMatch) > 0 || cur != nil && cur.Modified.Truncate(time.Second).After(c.ModifiedSince)
 }
 
 // ofDelete says that the condition is about what a delete finds.

@@ -68,6 +68,31 @@ func (db *DB) PartByNumber(ctx context.Context, v *Version, number int) (PartSpa
 	return span, err
 }
 
+// AllParts reads all parts of v in order. ErrStale when v is not what is there any more.
+func (db *DB) AllParts(ctx context.Context, v *Version) ([]Part, error) {
+	if v.Upload == (UploadID{}) {
+		if v.Inline == nil {
+			return nil, nil
+		}
+		return []Part{*v.Inline}, nil
+	}
+	var parts []Part
+	err := db.viewParts(ctx, "read parts", v.partition, func(r Reader, s *scratch) error {
+		parts = nil
+		var size int64
+		err := scanParts(r, s, v.Upload, 1, func(p *Part) bool {
+			parts = append(parts, *p)
+			size += p.Size
+			return true
+		})
+		if err == nil && size != v.Size {
+			err = ErrStale
+		}
+		return err
+	})
+	return parts, err
+}
+
 // viewParts runs fn where a version was read; where it is not found there, which it is
 // when the version was read by no Get, in the other partitions.
 func (db *DB) viewParts(ctx context.Context, op string, partition int, fn func(Reader, *scratch) error) error {

@@ -142,8 +142,23 @@ func (db *DB) UpdatePart(ctx context.Context, ref PartRef, edit func(*Part) erro
 }
 
 // findPart also gives the version that holds the part, nil for a part of an upload,
-// and whether the version is in space o.
+// and whether the version is in space o. A reference to the part of an object in one piece
+// holds when the part has come under an upload id since, which it then names.
 func findPart(r Reader, s *scratch, ref *PartRef) (v *Version, current bool, p *Part, err error) {
+	v, current, p, err = lookPart(r, s, ref)
+	if !errors.Is(err, ErrStale) || ref.Upload != (UploadID{}) || ref.Number != 1 || ref.Set == (SetID{}) {
+		return v, current, p, err
+	}
+	moved := *ref
+	moved.Upload = UploadOf(ref.Set)
+	if v, current, p, err = lookPart(r, s, &moved); err == nil {
+		*ref = moved
+	}
+	return v, current, p, err
+}
+
+// lookPart is findPart for the very record that ref names.
+func lookPart(r Reader, s *scratch, ref *PartRef) (v *Version, current bool, p *Part, err error) {
 	if ref.Upload != (UploadID{}) {
 		s.key = keyPart(s.key, ref.Upload, ref.Number)
 		raw, err := r.Get(s.key)

@@ -76,12 +76,13 @@ type Version struct {
 	// Attrs are what the layers above keep with a version besides, by names of theirs.
 	// The targets have them too.
 	Attrs map[string]string
-	// Inline is the only part of an object put in one piece; nil for a multipart
-	// object, whose parts DB.Parts reads, and for an empty object.
+	// Inline is the only part of an object put in one piece; nil when Upload is set, and
+	// for an empty object.
 	Inline *Part
-	// Upload is set for a multipart object: its parts are stored under it.
+	// Upload is set for a multipart object: its parts are stored under it. It is also set
+	// for an object put in one piece that was renamed; see UploadOf.
 	Upload UploadID
-	// Manifest describes a multipart object on the targets (a small part whose
+	// Manifest describes an object with an Upload on the targets (a small part whose
 	// bytes are the encoded version and its parts), nil otherwise.
 	Manifest *Part
 	// Lock protects the version from being removed.
@@ -148,6 +149,9 @@ type Condition struct {
 	IfMatch []string
 	// IfNoneMatch: no current version has one of these ETags ("*": there is none).
 	IfNoneMatch []string
+	// ModifiedSince and UnmodifiedSince compare with the version's time, to the second, where
+	// IfNoneMatch or IfMatch says nothing. Without an object the former does not hold.
+	ModifiedSince, UnmodifiedSince time.Time
 	// Size and Modified, of a delete: that of the version, the time to the second. They
 	// hold when there is nothing to delete, and not for a delete marker.
 	Size     *int64

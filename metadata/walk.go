@@ -18,8 +18,8 @@ const maxWalk = 10000
 // returned as it is.
 //
 // A part that is there from the first call to the last is passed at least once,
-// whatever changes in between; it is passed twice when its version stops being
-// current at the wrong moment. Garbage is not passed.
+// whatever changes in between, but for one whose object is renamed; it is passed twice
+// when its version stops being current at the wrong moment. Garbage is not passed.
 func (db *DB) WalkParts(ctx context.Context, from []byte, limit int, fn func(PartRef, *Part) error) (next []byte, err error) {
 	pos, err := parseWalkPos(from)
 	if err != nil {

@@ -41,7 +41,7 @@ var rules = map[string]rule{
 	"GetObjectTorrent":        {action: "GetObjectTorrent", version: "GetObjectVersionTorrent"},
 	"PutObject":               {action: "PutObject"},
 	"CopyObject":              {action: "PutObject"},
-	"RenameObject":            {action: "RenameObject"},
+	"RenameObject":            {action: "PutObject"},
 	"CreateMultipartUpload":   {action: "PutObject"},
 	"UploadPart":              {action: "PutObject"},
 	"UploadPartCopy":          {action: "PutObject"},
@@ -165,6 +165,14 @@ func (c *call) needs(r *rule) ([]need, error) {
 		c.writeNeeds(also)
 	case "CreateBucket":
 		c.createNeeds(also)
+	case "RenameObject":
+		from, err := c.renameSource()
+		if err != nil {
+			return nil, err
+		}
+		for _, action := range []string{"s3:GetObject", "s3:DeleteObject"} {
+			list = append(list, need{action: action, bucket: c.bucket, key: from})
+		}
 	}
 	if c.route.Header == copySourceHeader {
 		src, err := parseCopySource(c.r.Header[copySourceHeader][0])

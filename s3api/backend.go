@@ -61,6 +61,7 @@ type Objects interface {
 	Open(ctx context.Context, bucket, key, versionID string) (Object, error)
 	PutPart(ctx context.Context, r *store.PartRequest) (*store.PutResult, error)
 	Complete(ctx context.Context, r *store.CompleteRequest) (*store.PutResult, error)
+	Rename(ctx context.Context, r *store.RenameRequest) error
 	// SetLock returns the version's id.
 	SetLock(ctx context.Context, bucket, key, versionID string, c metadata.LockChange) (string, error)
 }

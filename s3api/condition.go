@@ -89,21 +89,49 @@ const maxConditionTags = 64
 // writeCondition reads what must hold for the current version when a write
 // becomes visible. AWS takes only "*" for If-None-Match; ETags work here too.
 func writeCondition(h http.Header) (metadata.Condition, error) {
-	var c metadata.Condition
-	var err error
-	if v := h["If-Match"]; len(v) > 0 {
-		if c.IfMatch, err = etagList(strings.Join(v, ","), "If-Match"); err != nil {
-			return c, err
-		}
-	}
-	if v := h["If-None-Match"]; len(v) > 0 {
-		if c.IfNoneMatch, err = etagList(strings.Join(v, ","), "If-None-Match"); err != nil {
-			return c, err
-		}
+	c, err := tagCondition(h, "")
+	if err != nil {
+		return c, err
 	}
 	for _, name := range [...]string{"If-Modified-Since", "If-Unmodified-Since"} {
 		if len(h[name]) > 0 {
 			return c, errNotImplemented.saying("A header you provided implies functionality that is not implemented").with("Header", name)
+		}
+	}
+	return c, nil
+}
+
+// tagCondition reads If-Match and If-None-Match, or the headers that have a prefix.
+func tagCondition(h http.Header, prefix string) (c metadata.Condition, err error) {
+	for _, row := range [...]struct {
+		name string
+		into *[]string
+	}{{prefix + "If-Match", &c.IfMatch}, {prefix + "If-None-Match", &c.IfNoneMatch}} {
+		if v := h[row.name]; len(v) > 0 {
+			if *row.into, err = etagList(strings.Join(v, ","), row.name); err != nil {
+				return c, err
+			}
+		}
+	}
+	return c, nil
+}
+
+// datedCondition is tagCondition with the dates.
+func datedCondition(h http.Header, prefix string) (metadata.Condition, error) {
+	c, err := tagCondition(h, prefix)
+	if err != nil {
+		return c, err
+	}
+	for _, row := range [...]struct {
+		name string
+		into *time.Time
+	}{{prefix + "If-Modified-Since", &c.ModifiedSince}, {prefix + "If-Unmodified-Since", &c.UnmodifiedSince}} {
+		v := h.Get(row.name)
+		if v == "" {
+			continue
+		}
+		if *row.into, err = http.ParseTime(v); err != nil {
+			return c, badArgument(row.name, v, "Invalid time")
 		}
 	}
 	return c, nil

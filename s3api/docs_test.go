@@ -49,6 +49,10 @@ const docsTail = `
 | NUL or invalid UTF-8 in a key | 400 InvalidArgument |
 | headers for website redirects, MFA, append | 501 NotImplemented |
 | bucket logging | lines in AWS's format, without turn-around time; objects every ` + "`--bucket-logging-every`" + ` and at 1 MiB, by each gateway; the target is in the same account, and its policy lets ` + "`logging.s3.amazonaws.com`" + ` put objects (aws:SourceArn, aws:SourceAccount); TargetGrants is 501; secrets of presigned URLs are left out |
+| RenameObject | in every bucket that was never versioned, others are 409 InvalidBucketState; within the bucket; names that end with a slash are 400 InvalidRequest; the source is ` + "`bucket/key`" + `, with or without a leading slash, or the key alone |
+| permissions of RenameObject | s3:PutObject for the new name, s3:GetObject and s3:DeleteObject for the old one; there are no sessions of s3express |
+| what RenameObject keeps | all but the name: ETag, checksums, metadata, tags, encryption, Last-Modified; the events are ObjectRemoved:Delete and ObjectCreated:Put |
+| ` + "`x-amz-client-token`" + ` | a repetition is known as long as the new name has what came of the first request |
 | bucket notifications | destinations are those of ` + "`--notify`" + `, ` + "`arn:weft:notify:::NAME`" + ` as queue, topic or function; events of creation, removal, tagging and lifecycle expiration; EventBridge is 501; no test event is sent |
 | events wait for a destination that is away | up to 100,000; then writes that need one are 503 SlowDown |
 | encryption at rest | an object is encrypted when the request or the bucket's configuration says so; AWS encrypts always |

@@ -97,6 +97,8 @@ var translations = [...]struct {
 	{metadata.ErrTooManyBuckets, errTooManyBuckets},
 	{metadata.ErrLocked, errObjectLocked},
 	{metadata.ErrNotVersioned, errInvalidBucketState.saying("Versioning must be 'Enabled' on the bucket to apply a Object Lock configuration")},
+	{metadata.ErrVersioned, errInvalidBucketState.saying("Objects of a bucket in which versioning is or was enabled have a history under their names and cannot be renamed.")},
+	{metadata.ErrTokenReused, errIdempotencyMismatch},
 	{metadata.ErrQuota, errQuotaExceeded},
 	{metadata.ErrOutboxFull, errSlowDown.saying("Events of this bucket wait for a destination that is away, and there is no room for more.")},
 	{metadata.ErrStale, errConditionalRequestConflict},

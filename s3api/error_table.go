@@ -16,6 +16,7 @@ var (
 	errConditionalRequestConflict = &Error{Code: "ConditionalRequestConflict", Status: http.StatusConflict, Message: "A conflicting conditional operation occurred during processing of this request."}
 	errEntityTooLarge             = &Error{Code: "EntityTooLarge", Status: http.StatusBadRequest, Message: "Your proposed upload exceeds the maximum allowed size"}
 	errEntityTooSmall             = &Error{Code: "EntityTooSmall", Status: http.StatusBadRequest, Message: "Your proposed upload is smaller than the minimum allowed size"}
+	errIdempotencyMismatch        = &Error{Code: "IdempotencyParameterMismatch", Status: http.StatusBadRequest, Message: "The request has the token of another request, whose parameters are different."}
 	errIllegalLocation            = &Error{Code: "IllegalLocationConstraintException", Status: http.StatusBadRequest, Message: "The specified location-constraint is incompatible for the region specific endpoint this request was sent to."}
 	errIncompleteBody             = &Error{Code: "IncompleteBody", Status: http.StatusBadRequest, Message: "You did not provide the number of bytes specified by the Content-Length HTTP header"}
 	errInsufficientStorage        = &Error{Code: "InsufficientStorage", Status: http.StatusInsufficientStorage, Message: "There is not enough free space to store the object."}

@@ -146,6 +146,15 @@ func (f *fakeObjects) Complete(ctx context.Context, r *store.CompleteRequest) (*
 	return &store.PutResult{ETag: v.ETag(), VersionID: res.VersionID, Sums: store.Sums{MD5: v.MD5, Digest: v.Digest}, Size: v.Size, Attrs: v.Attrs}, nil
 }
 
+func (f *fakeObjects) Rename(ctx context.Context, r *store.RenameRequest) error {
+	m := &metadata.Rename{From: r.From, To: r.To, Source: r.Source, Dest: r.Dest, ID: f.db.NewVersionID(), Token: r.Token, Params: r.Params}
+	if v, _, err := f.db.Get(ctx, r.Bucket, r.From, ""); err == nil {
+		m.Seen = v.ID
+	}
+	_, err := f.db.Rename(ctx, r.Bucket, m)
+	return err
+}
+
 func (f *fakeObjects) SetLock(ctx context.Context, bucket, key, versionID string, c metadata.LockChange) (string, error) {
 	v, _, err := f.db.Get(ctx, bucket, key, versionID)
 	if err != nil {

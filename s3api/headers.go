@@ -35,6 +35,9 @@ func (c *call) checkHeaders() error {
 		if (name == "X-Amz-Acl" || strings.HasPrefix(name, "X-Amz-Grant-")) && c.hasACLs() {
 			continue // read with what they are for
 		}
+		if strings.HasPrefix(name, "X-Amz-Rename-") && c.route.Operation == "RenameObject" {
+			continue
+		}
 		if err := checkHeader(name, values[0]); err != nil {
 			return err
 		}

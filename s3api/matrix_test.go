@@ -109,6 +109,8 @@ var matrix = map[string][]matrixRow{
 		{target: "/bucket/new", body: "x", header: []string{"X-Amz-Tagging", "a=b", "X-Amz-Acl", "private"}, actions: []string{"s3:PutObject", "s3:PutObjectTagging", "s3:PutObjectAcl"}}},
 	"CopyObject": {{target: "/bucket/new", header: []string{copySourceHeader, "/source/k"}, actions: []string{"s3:PutObject", "s3:GetObject"}, on: []string{"arn:aws:s3:::bucket/new", "arn:aws:s3:::source/k"}},
 		{target: "/bucket/new", header: []string{copySourceHeader, "/source/k?versionId=null"}, actions: []string{"s3:PutObject", "s3:GetObjectVersion"}, on: []string{"arn:aws:s3:::bucket/new", "arn:aws:s3:::source/k"}}},
+	"RenameObject": {{target: "/bucket/new?renameObject", header: []string{renameSourceHeader, "bucket/k"}, actions: []string{"s3:PutObject", "s3:GetObject", "s3:DeleteObject"},
+		on: []string{"arn:aws:s3:::bucket/new", "arn:aws:s3:::bucket/k", "arn:aws:s3:::bucket/k"}}},
 	"DeleteObject":        {{target: "/bucket/k", actions: []string{"s3:DeleteObject"}}, {target: versionedObject, actions: []string{"s3:DeleteObjectVersion"}}, {target: versionedObject, header: []string{"X-Amz-Bypass-Governance-Retention", "true"}, actions: []string{"s3:DeleteObjectVersion", "s3:BypassGovernanceRetention"}}},
 	"DeleteObjects":       {{target: "/bucket?delete", body: deleteDoc, header: []string{"Content-Md5", "5DKh5iefM5MSKvRILIuFwQ=="}, actions: []string{"s3:DeleteObject"}, on: []string{"arn:aws:s3:::bucket/k"}}},
 	"GetObjectAcl":        {{target: "/bucket/k?acl", actions: []string{"s3:GetObjectAcl"}}, {target: versionedObject + "&acl", actions: []string{"s3:GetObjectVersionAcl"}}},

@@ -29,6 +29,7 @@ func objectRoutes() []Route {
 		{"GetObject", http.MethodGet, o, "", "", 200, (*call).getObject},
 		{"HeadObject", http.MethodHead, o, "", "", 200, (*call).headObject},
 		{"PutObjectTagging", http.MethodPut, o, "tagging", "", 200, (*call).putObjectTagging},
+		{"RenameObject", http.MethodPut, o, "renameObject", "", 200, (*call).renameObject},
 		{"UploadPartCopy", http.MethodPut, o, "uploadId", copySourceHeader, 200, (*call).uploadPartCopy},
 		{"UploadPart", http.MethodPut, o, "uploadId", "", 200, (*call).uploadPart},
 		{"CopyObject", http.MethodPut, o, "", copySourceHeader, 200, (*call).copyObject},
@@ -165,7 +166,6 @@ func missingRoutes() []Route {
 		{BucketLevel, "website", "", "PutBucketWebsite", ""},
 		{ObjectLevel, "annotation", "GetObjectAnnotation", "PutObjectAnnotation", "DeleteObjectAnnotation"},
 		{ObjectLevel, "encryption", "", "UpdateObjectEncryption", ""},
-		{ObjectLevel, "renameObject", "", "RenameObject", ""},
 		{ObjectLevel, "torrent", "GetObjectTorrent", "", ""},
 	} {
 		add(m.level, http.MethodGet, m.query, m.get)

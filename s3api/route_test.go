@@ -48,7 +48,7 @@ func TestNoRoute(t *testing.T) {
 	e := newEnv(t)
 	e.ok("PUT", "/bucket", "")
 	for _, c := range []string{"PATCH /bucket/k", "POST /bucket/k", "POST /", "PUT /", "DELETE /", "TRACE /bucket", "POST /bucket/k?acl", "HEAD /bucket?acl",
-		"GET /bucket/k?versions", "PUT /bucket/k?delete", "GET /?acl", "PUT /bucket/k?append&renameObject", "BREW /bucket"} {
+		"GET /bucket/k?versions", "PUT /bucket/k?delete", "GET /?acl", "PUT /bucket/k?append&annotation", "BREW /bucket"} {
 		method, target, _ := strings.Cut(c, " ")
 		e.want(501, "NotImplemented", method, target, "")
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/weftstore/weft/metadata"
+	"github.com/weftstore/weft/node/extent"
 )
 
 // drainEvery is how often parts on targets that are drained are looked for.
@@ -79,7 +80,50 @@ func (s *Store) Left(ctx context.Context, id metadata.TargetID, limit int64) (n 
 	if errors.Is(err, errEnough) {
 		err = nil
 	}
+	if err == nil && n == 0 {
+		n, err = s.leftChunks(ctx, id, limit)
+	}
 	return n, err
+}
+
+// leftChunks is Left by what is on the target: the walk may miss an object that is renamed.
+func (s *Store) leftChunks(ctx context.Context, id metadata.TargetID, limit int64) (n int64, err error) {
+	t := s.target(id)
+	if t == nil || t.get() == nil {
+		return 0, nil
+	}
+	api := t.get()
+	var after *extent.ID
+	for {
+		page, err := api.List(ctx, after, listPage)
+		if err != nil {
+			return n, err
+		}
+		for i := range page {
+			_, raw, err := api.Meta(ctx, page[i].ID)
+			if err != nil {
+				continue // nobody can move it
+			}
+			d, err := decodeDescriptor(raw)
+			if err != nil {
+				continue
+			}
+			refers, err := s.refersTo(ctx, d, t, page[i].ID)
+			if err != nil {
+				return n, err
+			}
+			if refers {
+				n++
+			}
+			if n >= limit {
+				return n, nil
+			}
+		}
+		if len(page) < listPage {
+			return n, ctx.Err()
+		}
+		after = &page[len(page)-1].ID
+	}
 }
 
 func (s *Store) eachSnapshotPart(ctx context.Context, fn func(*metadata.Part) error) error {

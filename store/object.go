@@ -101,7 +101,7 @@ func (o *Object) Parts(ctx context.Context, after, limit int) (parts []metadata.
 // ref names the record that holds p.
 func (o *Object) ref(p *metadata.Part) metadata.PartRef {
 	r := metadata.PartRef{BucketID: o.bucketID, Key: o.Version.Key, Set: p.Set}
-	if o.Version.PartCount > 0 {
+	if o.Version.Upload != (metadata.UploadID{}) {
 		r.Upload, r.Number = o.Version.Upload, p.Number
 	} else {
 		r.Version, r.Number = o.Version.ID, p.Number

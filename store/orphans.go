@@ -147,8 +147,15 @@ func (s *Store) owned(ctx context.Context, t *target, api Target, id extent.ID) 
 	if err != nil {
 		return true, nil //nolint:nilerr // somebody else's, or of a newer version
 	}
+	return s.refersTo(ctx, d, t, id)
+}
+
+// refersTo says whether the record that a descriptor names refers to a chunk on t. A part in
+// one piece is found also when its object was renamed.
+func (s *Store) refersTo(ctx context.Context, d *descriptor, t *target, id extent.ID) (bool, error) {
 	set := metadata.SetID(id.Set)
 	var p *metadata.Part
+	var err error
 	if d.kind == kindSnapshot {
 		p, err = s.meta.SnapshotPart(ctx, d.snapshot.seq, d.snapshot.piece)
 	} else {

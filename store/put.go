@@ -84,7 +84,8 @@ func (s *Store) unmade(err error, p *metadata.Part) error {
 	for _, refused := range []error{
 		metadata.ErrNoSuchBucket, metadata.ErrPrecondition, metadata.ErrNoSuchKey, metadata.ErrNoSuchUpload,
 		metadata.ErrOutboxFull, metadata.ErrInvalidPart, metadata.ErrInvalidPartOrder, metadata.ErrPartTooSmall, metadata.ErrStale,
-		metadata.ErrLocked, metadata.ErrNoSuchVersion,
+		metadata.ErrLocked, metadata.ErrNoSuchVersion, metadata.ErrQuota, metadata.ErrVersioned, metadata.ErrTokenReused,
+		metadata.ErrInvalidKey,
 	} {
 		if errors.Is(err, refused) {
 			s.settled(p.Set)
@@ -113,7 +114,7 @@ func (s *Store) precheck(ctx context.Context, bucket, key string, c metadata.Con
 		return slices.Contains(list, "*") || slices.Contains(list, v.ETag())
 	}
 	if (len(c.IfMatch) > 0 && !holds(c.IfMatch)) || holds(c.IfNoneMatch) {
-		return fmt.Errorf("put %q: %w", key, metadata.ErrPrecondition)
+		return fmt.Errorf("condition on %q: %w", key, metadata.ErrPrecondition)
 	}
 	return nil
 }

@@ -39,7 +39,7 @@ type RebuildResult struct {
 	Damaged  int64    `json:"damaged"`  // parts with shards missing, queued for repair
 	Lost     int64    `json:"lost"`     // parts with fewer shards than needed
 	Locks    int64    `json:"locks"`    // changes of locks that the snapshot did not have
-	Ignored  int64    `json:"ignored"`  // chunk sets older than the snapshot, deleted or replaced since
+	Ignored  int64    `json:"ignored"`  // chunk sets older than the snapshot, deleted or replaced since, and manifests of what was renamed since
 	Problems []string `json:"problems,omitempty"`
 }
 
@@ -105,6 +105,7 @@ type foundSet struct {
 	made     int64               // of a version's id, Unix nanoseconds
 	where    []metadata.TargetID // by shard: place in the configuration + 1, 0 is nowhere
 	known    bool                // the metadata has it
+	claimed  bool                // a manifest that is imported, or will be, has it
 }
 
 func (rb *rebuild) scan(ctx context.Context, p *progress) error {

@@ -60,35 +60,29 @@ func (rb *rebuild) mark(ctx context.Context) error {
 	})
 }
 
-// versions imports objects and manifests that the snapshot does not have and that
-// are not older than it.
+// versions imports objects that the snapshot does not have and that are not older than it.
+// Those in parts come first: what a manifest lists is of its object, whatever it says itself.
 func (rb *rebuild) versions(ctx context.Context) error {
 	before, err := rb.c.Meta.Buckets(ctx)
 	if err != nil {
 		return err
 	}
+	if err := rb.manifests(ctx); err != nil {
+		return err
+	}
 	for set, f := range rb.sets {
-		if f.known || (f.kind != kindObject && f.kind != kindManifest) {
-			continue
-		}
-		if rb.old(f) {
-			rb.r.Ignored++ // the sweep of the running store collects it
+		if f.kind != kindObject || !rb.wanted(f) {
 			continue
 		}
 		d, err := rb.describe(ctx, set, f)
 		if err == nil {
-			err = rb.version(ctx, d, f)
+			err = rb.use(d.part, f)
 		}
-		switch {
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case errors.Is(err, ErrDamaged):
-			rb.r.Lost++
-			problem(&rb.r.Problems, "%s/%s is lost: %v", d.bucket, d.key, err)
-		case err != nil:
-			problem(&rb.r.Problems, "set %x not imported: %v", set, err)
-		default:
-			rb.r.Versions++
+		if err == nil {
+			err = rb.c.Meta.ImportVersion(ctx, d.bucket, d.version, nil)
+		}
+		if err := rb.imported(ctx, set, d, err); err != nil {
+			return err
 		}
 	}
 	after, err := rb.c.Meta.Buckets(ctx)
@@ -96,38 +90,36 @@ func (rb *rebuild) versions(ctx context.Context) error {
 	return err
 }
 
-func (rb *rebuild) old(f *foundSet) bool {
-	return rb.begin != 0 && f.made < rb.begin-int64(snapshotMargin)
+// wanted says that the snapshot does not have a set and is not newer.
+func (rb *rebuild) wanted(f *foundSet) bool {
+	if !f.known && rb.old(f) {
+		rb.r.Ignored++ // the sweep of the running store collects it
+		return false
+	}
+	return !f.known
 }
 
-func (rb *rebuild) version(ctx context.Context, d *descriptor, f *foundSet) error {
-	v := d.version
-	var parts []metadata.Part
-	if d.kind == kindManifest {
-		raw, err := rb.read(ctx, d.part) // by places
-		if err != nil {
-			return err
-		}
-		if _, parts, err = metadata.DecodeManifest(raw); err != nil {
-			return err
-		}
-		for i := range parts {
-			if err := rb.use(&parts[i], rb.sets[parts[i].Set]); err != nil {
-				return fmt.Errorf("part %d: %w", parts[i].Number, err)
-			}
-		}
+// imported counts what became of a version; its error ends the rebuild. d may be nil with err.
+func (rb *rebuild) imported(ctx context.Context, set metadata.SetID, d *descriptor, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, ErrDamaged) && d != nil:
+		rb.r.Lost++
+		problem(&rb.r.Problems, "%s/%s is lost: %v", d.bucket, d.key, err)
+	case errors.Is(err, metadata.ErrStale):
+		rb.r.Ignored++
+	case err != nil:
+		problem(&rb.r.Problems, "set %x not imported: %v", set, err)
+	default:
+		rb.sets[set].known = true
+		rb.r.Versions++
 	}
-	if err := rb.use(d.part, f); err != nil {
-		return err
-	}
-	if err := rb.c.Meta.ImportVersion(ctx, d.bucket, v, parts); err != nil {
-		return err
-	}
-	for i := range parts {
-		rb.sets[parts[i].Set].known = true
-	}
-	f.known = true
 	return nil
+}
+
+func (rb *rebuild) old(f *foundSet) bool {
+	return rb.begin != 0 && f.made < rb.begin-int64(snapshotMargin)
 }
 
 // use fills in where a part is; ErrDamaged when too little of it was found.

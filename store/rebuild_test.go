@@ -31,7 +31,26 @@ func listing(t *testing.T, db *metadata.DB) []metadata.Version {
 	return list
 }
 
+// addTargets registers the targets in the metadata, as a server does.
+func (r *rig) addTargets(t *testing.T) {
+	t.Helper()
+	for i := range r.targets {
+		if id, err := r.db.AddTarget(t.Context(), [16]byte{byte(i + 1)}, fmt.Sprint("t", i)); err != nil || int(id) != i+1 {
+			t.Fatal(id, err)
+		}
+	}
+}
+
 func (r *rig) multipart(t *testing.T, key string, sizes ...int) []byte {
+	t.Helper()
+	up, parts, body := r.startUpload(t, key, sizes...)
+	if _, err := r.Complete(t.Context(), &CompleteRequest{Bucket: "b", Key: key, Upload: up, Parts: parts}); err != nil {
+		t.Fatal(err)
+	}
+	return body
+}
+
+func (r *rig) startUpload(t *testing.T, key string, sizes ...int) (metadata.UploadID, []metadata.CompletedPart, []byte) {
 	t.Helper()
 	ctx := t.Context()
 	up := &metadata.Upload{ID: r.db.NewUploadID(), Key: key, Initiated: r.now(), Template: metadata.Version{UserMeta: map[string]string{"m": "p"}}}
@@ -49,10 +68,7 @@ func (r *rig) multipart(t *testing.T, key string, sizes ...int) []byte {
 		all = append(all, p...)
 		done = append(done, metadata.CompletedPart{Number: uint16(i + 1), ETag: res.ETag})
 	}
-	if _, err := r.Complete(ctx, &CompleteRequest{Bucket: "b", Key: key, Upload: up.ID, Parts: done}); err != nil {
-		t.Fatal(err)
-	}
-	return all
+	return up.ID, done, all
 }
 
 // Fault model: the metadata is gone; lost targets have lost all chunks as well.
@@ -76,11 +92,7 @@ func testRebuild(t *testing.T, versioned bool, snapshotAt, lost int) {
 			t.Fatal(err)
 		}
 	}
-	for i := range r.targets { // as a server registers them
-		if id, err := r.db.AddTarget(t.Context(), [16]byte{byte(i + 1)}, fmt.Sprint("t", i)); err != nil || int(id) != i+1 {
-			t.Fatal(id, err)
-		}
-	}
+	r.addTargets(t)
 	bodies := map[string][]byte{}
 	for round := range 2 {
 		for i, n := range []int{0, 10, 9000, 300 << 10} {
@@ -107,24 +119,14 @@ func testRebuild(t *testing.T, versioned bool, snapshotAt, lost int) {
 		}
 	}
 	want := listing(t, r.db)
-	kv := &memKV{}
-	db, _ := metadata.New(kv, metadata.Options{})
-	cfg := RebuildConfig{Meta: db, KV: kv, Pool: r.pool, Small: r.small}
-	for i, ft := range r.targets {
-		if i < lost {
-			ft.wipe()
-			continue
-		}
-		cfg.Targets = append(cfg.Targets, TargetConfig{UUID: [16]byte{byte(i + 1)}, Name: fmt.Sprint("t", i), Target: ft})
-	}
-	res, err := Rebuild(t.Context(), cfg, nil)
-	if err != nil || res.Lost != 0 || res.Snapshot != (snapshotAt >= 0) {
-		t.Fatalf("rebuild: %+v, %v", res, err)
+	db, targets, res := r.rebuilt(t, lost)
+	if res.Lost != 0 || res.Snapshot != (snapshotAt >= 0) {
+		t.Fatalf("rebuild: %+v", res)
 	}
 	if got := listing(t, db); !reflect.DeepEqual(got, want) {
 		t.Fatalf("listing differs:\n%+v\n%+v", got, want)
 	}
-	serveRebuilt(t, r, db, cfg.Targets, bodies)
+	serveRebuilt(t, r, db, targets, bodies)
 }
 
 // lockSome locks an object as it is put, and changes the locks of others twice.

@@ -222,7 +222,7 @@ func (st *Stream) part() (*metadata.PartSpan, error) {
 // look reads the parts from next on.
 func (st *Stream) look() error {
 	v := st.o.Version
-	if v.PartCount == 0 {
+	if v.Upload == (metadata.UploadID{}) {
 		if v.Inline == nil {
 			return fmt.Errorf("version without a part: %w", metadata.ErrCorrupt)
 		}

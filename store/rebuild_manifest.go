@@ -1,0 +1,137 @@
+package store
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/weftstore/weft/metadata"
+)
+
+// manifests imports objects in parts. A part is of the newest object whose manifest lists it:
+// what an older manifest says of it, its own descriptor or the snapshot, is what the object
+// was before. What the snapshot says is taken back before anything is imported, as what takes
+// the place of another object makes its parts garbage.
+func (rb *rebuild) manifests(ctx context.Context) error {
+	var list []metadata.SetID
+	for set, f := range rb.sets {
+		if f.kind == kindManifest && rb.wanted(f) {
+			list = append(list, set)
+		}
+	}
+	slices.SortFunc(list, func(a, b metadata.SetID) int {
+		return cmp.Or(cmp.Compare(rb.sets[b].made, rb.sets[a].made), bytes.Compare(a[:], b[:]))
+	})
+	list, err := rb.claims(ctx, list)
+	if err != nil {
+		return err
+	}
+	for _, set := range list {
+		d, parts, err := rb.manifest(ctx, set)
+		if err == nil {
+			err = rb.c.Meta.ImportVersion(ctx, d.bucket, d.version, parts)
+		}
+		if err == nil {
+			for i := range parts {
+				rb.sets[parts[i].Set].known = true
+			}
+		}
+		if err := rb.imported(ctx, set, d, err); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// claims gives the manifests that are to be imported, newest first, once nothing else in the
+// metadata has their parts.
+func (rb *rebuild) claims(ctx context.Context, list []metadata.SetID) ([]metadata.SetID, error) {
+	var good []metadata.SetID
+	by := make(map[metadata.SetID]metadata.SetID) // parts that the snapshot has, and their manifests
+	for _, set := range list {
+		d, parts, err := rb.manifest(ctx, set)
+		if err != nil {
+			if err := rb.imported(ctx, set, d, err); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		if rb.superseded(parts) {
+			rb.r.Ignored++
+			continue
+		}
+		good = append(good, set)
+		for i := range parts {
+			f := rb.sets[parts[i].Set]
+			if f.claimed = true; f.known {
+				by[parts[i].Set] = set
+			}
+		}
+	}
+	if len(by) == 0 {
+		return good, nil
+	}
+	newer, err := rb.disown(ctx, by)
+	return slices.DeleteFunc(good, func(set metadata.SetID) bool { return newer[set] }), err
+}
+
+// disown takes parts from what the snapshot has them in. newer are manifests that are older
+// than that.
+func (rb *rebuild) disown(ctx context.Context, by map[metadata.SetID]metadata.SetID) (newer map[metadata.SetID]bool, err error) {
+	type owner struct {
+		ref      metadata.PartRef
+		manifest metadata.SetID
+	}
+	owners := make(map[owner]bool)
+	err = rb.walk(ctx, func(ref metadata.PartRef, p *metadata.Part) error {
+		if set, ok := by[p.Set]; ok {
+			ref.Number, ref.Set = 0, metadata.SetID{}
+			owners[owner{ref, set}] = true
+		}
+		return nil
+	})
+	newer = make(map[metadata.SetID]bool)
+	for o := range owners {
+		if err != nil {
+			break
+		}
+		var d *descriptor
+		if d, err = rb.describe(ctx, o.manifest, rb.sets[o.manifest]); err == nil {
+			err = rb.c.Meta.Disown(ctx, d.bucket, o.ref, d.version)
+		}
+		if errors.Is(err, metadata.ErrStale) {
+			rb.r.Ignored++
+			newer[o.manifest], err = true, nil
+		}
+	}
+	return newer, err
+}
+
+// superseded says that a newer manifest has parts of one.
+func (rb *rebuild) superseded(parts []metadata.Part) bool {
+	return slices.ContainsFunc(parts, func(p metadata.Part) bool { return rb.sets[p.Set].claimed })
+}
+
+// manifest reads a manifest and finds its parts. ErrDamaged when too little is there.
+func (rb *rebuild) manifest(ctx context.Context, set metadata.SetID) (d *descriptor, parts []metadata.Part, err error) {
+	f := rb.sets[set]
+	if d, err = rb.describe(ctx, set, f); err != nil {
+		return nil, nil, err
+	}
+	raw, err := rb.read(ctx, d.part) // by places
+	if err != nil {
+		return d, nil, err
+	}
+	if _, parts, err = metadata.DecodeManifest(raw); err != nil {
+		return d, nil, err
+	}
+	for i := range parts {
+		if err := rb.use(&parts[i], rb.sets[parts[i].Set]); err != nil {
+			return d, nil, fmt.Errorf("part %d: %w", parts[i].Number, err)
+		}
+	}
+	return d, parts, rb.use(d.part, f)
+}
