@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,19 +33,26 @@ type identityCommand struct {
 }
 
 func newIdentityCommands(f *adminFlags) []*cobra.Command {
-	group := func(use, short, long string, list []identityCommand) *cobra.Command {
-		parent := &cobra.Command{Use: use, Short: short, Long: long}
+	group := func(use, short, long, example string, list []identityCommand) *cobra.Command {
+		parent := &cobra.Command{Use: use, Short: short, Long: long, Example: example}
 		for _, c := range list {
 			parent.AddCommand(c.build(f))
 		}
 		return parent
 	}
 	return []*cobra.Command{
-		group("account", "Make and list tenants", "An account owns buckets and users. Without accounts everything belongs to the\nroot account, 000000000000.", accountCommands()),
-		group("user", "Make and list users", "A user may do nothing until a policy that is attached to it, or to a group of it,\nor a bucket's policy, allows it.", userCommands()),
-		group("group", "Make groups of users", "", groupCommands()),
-		group("policy", "Keep policies", "Policies are documents in the language of AWS IAM. Built in are AdministratorAccess,\nAmazonS3FullAccess and AmazonS3ReadOnlyAccess.", policyCommands()),
-		group("key", "Make, rotate, disable and delete access keys", "", keyCommands()),
+		group("account", "Make and list tenants", "An account owns buckets and users. Without accounts everything belongs to the\nroot account, 000000000000.",
+			"  weft admin account create physics\n  weft admin account list --json", accountCommands()),
+		group("user", "Make and list users", "A user may do nothing until a policy that is attached to it, or to a group of it,\nor a bucket's policy, allows it.",
+			"  weft admin user create --account physics alice\n  weft admin user list --account physics", userCommands()),
+		group("group", "Make groups of users", "", "  weft admin group create --account physics analysts\n  weft admin group add --account physics analysts alice", groupCommands()),
+		group("policy", "Keep policies", "Policies are documents in the language of AWS IAM. Built in are AdministratorAccess,\nAmazonS3FullAccess and AmazonS3ReadOnlyAccess.",
+			"  weft admin policy set --account physics readers policy.json\n  weft admin policy attach --account physics readers --role climate", policyCommands()),
+		group("role", "Make roles, which are assumed with AssumeRole and AssumeRoleWithWebIdentity", "A role's trust policy says who may assume it, and the policies that are attached to\nit what its sessions may do.",
+			"  weft admin role create --account physics climate trust.json --session 4h\n  weft admin policy attach --account physics readers --role climate\n  weft admin role list --account physics --json", roleCommands()),
+		group("provider", "Name the OpenID Connect providers whose tokens an account trusts", "Trust policies of roles name a provider by its ARN and say which of its people may\nassume them.",
+			"  weft admin provider create --account physics https://sso.example.org/realms/hpc --client weft\n  weft admin provider list --account physics", providerCommands()),
+		group("key", "Make, rotate, disable and delete access keys", "", "  weft admin key create --account physics --user alice --in 2160h > alice.credentials\n  weft admin key rotate KEY --in 24h", keyCommands()),
 	}
 }
 
@@ -62,7 +70,13 @@ func (c identityCommand) build(a *adminFlags) *cobra.Command {
 		case "policy":
 			cmd.Flags().StringVar(&f.file, "policy", "", "file with a policy that limits the key")
 		case "for":
-			cmd.Flags().StringVar(&f.Name, "for", "", "what the key is for")
+			cmd.Flags().StringVar(&f.Name, "for", "", "what it is for")
+		case "role":
+			cmd.Flags().StringVar(&f.Role, "role", "", "role")
+		case "session":
+			cmd.Flags().DurationVar(&f.Longest, "session", identity.DefaultRoleSession, "longest session, 1h to 12h")
+		case "client":
+			cmd.Flags().StringSliceVar(&f.Clients, "client", nil, "client id that tokens are for (their audience); repeatable")
 		case "in":
 			cmd.Flags().DurationVar(&f.in, "in", 0, "time from now, as in 720h")
 		}
@@ -173,9 +187,9 @@ func groupCommands() []identityCommand {
 
 func policyCommands() []identityCommand {
 	attach := func(use, short string, on bool) identityCommand {
-		return identityCommand{use, short, 1, "user group", func(f *identityFlags, cmd *cobra.Command, args []string) error {
-			if (f.User == "") == (f.Group == "") {
-				return errors.New("give --user or --group")
+		return identityCommand{use, short, 1, "user group role", func(f *identityFlags, cmd *cobra.Command, args []string) error {
+			if given := slices.DeleteFunc([]string{f.User, f.Group, f.Role}, func(s string) bool { return s == "" }); len(given) != 1 {
+				return errors.New("give one of --user, --group and --role")
 			}
 			f.Name, f.On = args[0], on
 			return f.quiet(cmd, "policy attach")
@@ -194,8 +208,8 @@ func policyCommands() []identityCommand {
 			f.Name = args[0]
 			return f.quiet(cmd, "policy delete")
 		}},
-		attach("attach NAME", "Attach a policy to a user or a group", true),
-		attach("detach NAME", "Detach a policy from a user or a group", false),
+		attach("attach NAME", "Attach a policy to a user, a group or a role", true),
+		attach("detach NAME", "Detach a policy from a user, a group or a role", false),
 	}
 }
 

@@ -54,6 +54,10 @@ type Identity struct {
 	Name     string   `json:"name,omitempty"`     // of an account or a policy; what a key is for
 	Key      string   `json:"key,omitempty"`      // access key
 	Document string   `json:"document,omitempty"` // policy
+	URL      string   `json:"url,omitempty"`      // of an OpenID Connect provider
+	Clients  []string `json:"clients,omitempty"`  // ids that its tokens are for
+	// Longest session of a role; 0 is the default.
+	Longest time.Duration `json:"longest,omitempty"`
 	// Limits of an account or a key, and the weight of an account.
 	Limits  fair.Rates `json:"limits,omitzero"`
 	Weight  float64    `json:"weight,omitempty"`

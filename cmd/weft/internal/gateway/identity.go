@@ -60,6 +60,24 @@ var identityOps = map[string]identityOp{
 	"policy attach": func(ctx context.Context, r *identity.Registry, account string, a *adminsock.Identity) (any, error) {
 		return done, r.Attach(ctx, account, identity.Holder{User: a.User, Group: a.Group, Role: a.Role}, a.Name, a.On)
 	},
+	"role create": func(ctx context.Context, r *identity.Registry, account string, a *adminsock.Identity) (any, error) {
+		return r.CreateRole(ctx, account, a.Role, identity.RoleOptions{Trust: a.Document, Description: a.Name, MaxSession: a.Longest})
+	},
+	"role trust": func(ctx context.Context, r *identity.Registry, account string, a *adminsock.Identity) (any, error) {
+		return done, r.EditRole(ctx, account, a.Role, func(v *identity.Role) { v.Trust = a.Document })
+	},
+	"role delete": func(ctx context.Context, r *identity.Registry, account string, a *adminsock.Identity) (any, error) {
+		return done, r.DeleteRole(ctx, account, a.Role)
+	},
+	"provider create": func(ctx context.Context, r *identity.Registry, account string, a *adminsock.Identity) (any, error) {
+		return r.CreateProvider(ctx, account, identity.Provider{URL: a.URL, Clients: a.Clients})
+	},
+	"provider clients": func(ctx context.Context, r *identity.Registry, account string, a *adminsock.Identity) (any, error) {
+		return done, r.EditProvider(ctx, account, a.URL, func(v *identity.Provider) { v.Clients = a.Clients })
+	},
+	"provider delete": func(ctx context.Context, r *identity.Registry, account string, a *adminsock.Identity) (any, error) {
+		return done, r.DeleteProvider(ctx, account, a.URL)
+	},
 	"key create": func(ctx context.Context, r *identity.Registry, account string, a *adminsock.Identity) (any, error) {
 		k, secret, err := r.CreateKey(ctx, account, a.User, identity.KeyOptions{Description: a.Name, Policy: a.Document, Expires: a.Expires})
 		return newKey(k, secret), err
