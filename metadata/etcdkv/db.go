@@ -34,6 +34,8 @@ const (
 // DB implements metadata.KV. Safe for concurrent use.
 type DB struct {
 	client  *clientv3.Client
+	cluster uint64 // id of the etcd cluster
+	prefix  string // of all keys
 	data    string // prefix of pairs
 	dataEnd string // first key past them
 	timeout time.Duration
@@ -128,6 +130,7 @@ func open(ctx context.Context, cfg Config) (*DB, error) {
 	}
 	d := &DB{
 		client:  client,
+		prefix:  cfg.Prefix,
 		data:    cfg.Prefix + "k",
 		dataEnd: cfg.Prefix + "l",
 		timeout: orDefault(cfg.RequestTimeout, 5*time.Second),
@@ -136,10 +139,12 @@ func open(ctx context.Context, cfg Config) (*DB, error) {
 	d.markers.init(life, cancel, client, cfg.Prefix+"m", d.timeout)
 	rctx, stop := context.WithTimeout(ctx, d.timeout)
 	defer stop()
-	if _, err := client.Get(rctx, d.data); err != nil {
+	resp, err := client.Get(rctx, d.data)
+	if err != nil {
 		d.Close()
 		return nil, fmt.Errorf("no answer from etcd at %v: %w", cfg.Endpoints, err)
 	}
+	d.cluster = resp.Header.ClusterId
 	return d, nil
 }
 

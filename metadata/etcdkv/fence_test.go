@@ -22,7 +22,7 @@ func TestCommitUnderFence(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				return Fence{Key: name, Created: resp.Header.Revision}
+				return Fence{Cluster: resp.Header.ClusterId, Prefix: d.prefix, Key: name, Created: resp.Header.Revision}
 			}
 			put := func(ctx context.Context, value string) error {
 				return d.Update(ctx, func(txn metadata.Txn) error {
@@ -48,7 +48,7 @@ func TestCommitUnderFence(t *testing.T) {
 			if err := put(ctx, "again"); !errors.Is(err, metadata.ErrFenced) {
 				t.Fatal("with another key of that name:", err)
 			}
-			if err := put(WithFence(t.Context(), Fence{Key: "none"}), "none"); !errors.Is(err, metadata.ErrFenced) {
+			if err := put(WithFence(t.Context(), Fence{}), "none"); !errors.Is(err, metadata.ErrFenced) {
 				t.Fatal("with a fence that is down:", err)
 			}
 			err := d.View(t.Context(), func(r metadata.Reader) error {

@@ -51,7 +51,7 @@ func (d *DB) Update(ctx context.Context, fn func(metadata.Txn) error) error {
 	if err := d.begin(ctx); err != nil {
 		return err
 	}
-	if f := fenceOf(ctx); f != nil && f.Created == 0 {
+	if f := d.fenceOf(ctx); f != nil && f.Created == 0 {
 		return metadata.ErrFenced
 	}
 	a := d.attempt(ctx, true)
@@ -126,7 +126,7 @@ func (d *DB) commit(ctx context.Context, a *attempt, buf *overlay.Buffer) (done 
 		}
 		return false, d.explain("make marker", err)
 	}
-	op, keys, err := d.commitOp(a, buf, mk, fenceOf(ctx))
+	op, keys, err := d.commitOp(a, buf, mk, d.fenceOf(ctx))
 	if err != nil {
 		d.markers.put(mk)
 		return false, err
@@ -141,7 +141,7 @@ func (d *DB) commit(ctx context.Context, a *attempt, buf *overlay.Buffer) (done 
 		d.markers.put(mk)
 		return true, nil
 	case err == nil:
-		return false, d.refused(a, mk, keys, resp.Txn(), fenceOf(ctx))
+		return false, d.refused(a, mk, keys, resp.Txn(), d.fenceOf(ctx))
 	case errors.Is(err, rpctypes.ErrFutureRev):
 		d.markers.put(mk)
 		for k := range a.read {

@@ -33,6 +33,8 @@ func (d *document) check(p *problems) *File {
 			p.add("metadata: %w", err)
 		}
 	}
+	f.Division = d.Division
+	f.Division.check(d.Metadata, p)
 	for i := range d.Nodes {
 		d.Nodes[i].expand(f, p)
 	}

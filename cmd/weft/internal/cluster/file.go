@@ -36,6 +36,7 @@ type File struct {
 	SecretFile string // absolute, or relative to the working directory as Path is
 	// Metadata is the etcd:// URL of metadata that several gateways share; "" is none.
 	Metadata string
+	Division Division // of the metadata among etcd clusters
 	Fabric   Fabric
 	Nodes    []Node
 }
@@ -100,6 +101,7 @@ type document struct {
 	Layout     string         `toml:"layout"`
 	SecretFile string         `toml:"secret-file"`
 	Metadata   string         `toml:"metadata"`
+	Division   Division       `toml:"metadata-cluster"`
 	Fabric     Fabric         `toml:"fabric"`
 	Nodes      []nodeDocument `toml:"node"`
 }

@@ -51,7 +51,7 @@ type Parts struct {
 	// Wires are those whose counters are shown; nil: those of Fabric.
 	Wires func() []rdma.Counted
 	// Member is this process among others over the same metadata; nil: it is alone.
-	Member *member.Member
+	Member *member.Group
 	// Roster is the cluster map that Nodes are from and that is followed; nil: they stay.
 	Roster *roster.Roster
 	// Metrics is told of the gateway's parts and served; nil: none.

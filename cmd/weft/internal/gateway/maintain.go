@@ -27,10 +27,34 @@ func (g *Gateway) maintain(o store.MaintenanceOptions) {
 			var work sync.WaitGroup
 			work.Go(func() { g.expire(ctx) })
 			work.Go(func() { g.deliver(ctx) })
+			work.Go(func() { g.balance(ctx) })
 			g.store.Maintain(ctx, o)
 			work.Wait()
 		})
 	})
+}
+
+// balanceEvery is how often the metadata clusters are told what the others count for
+// quotas of accounts.
+const balanceEvery = 5 * time.Second
+
+// balance does that. With one cluster there is nothing to do.
+func (g *Gateway) balance(ctx context.Context) {
+	if len(g.parts.Meta.Clusters) < 2 {
+		return
+	}
+	tick := time.NewTicker(balanceEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		if err := g.parts.Meta.DB.BalanceQuotas(ctx); err != nil && ctx.Err() == nil {
+			g.log.Debug("quotas of accounts are not balanced among the metadata clusters", "err", err)
+		}
+	}
 }
 
 // background runs work until the gateway closes.

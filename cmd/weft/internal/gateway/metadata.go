@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
+	"github.com/weftstore/weft/cmd/weft/internal/cluster"
 	"github.com/weftstore/weft/cmd/weft/internal/member"
 	"github.com/weftstore/weft/cmd/weft/internal/roster"
 	"github.com/weftstore/weft/cmd/weft/internal/statedir"
@@ -24,11 +26,30 @@ const (
 
 // Metadata is an opened database.
 type Metadata struct {
-	KV metadata.KV
+	KV metadata.KV // in the home cluster
 	DB *metadata.DB
 	// Etcd is KV when that is shared by several gateways, Prefix that of its keys.
 	Etcd   *etcdkv.DB
 	Prefix string
+	// Clusters are all etcd clusters that share the metadata, Etcd being the first.
+	Clusters []EtcdCluster
+	division cluster.Division
+}
+
+// EtcdCluster is one of the clusters that share the metadata.
+type EtcdCluster struct {
+	Name   string
+	KV     *etcdkv.DB
+	Prefix string
+}
+
+// Engines are those of the DB.
+func (m *Metadata) Engines() []metadata.KV {
+	list := []metadata.KV{m.KV}
+	for i := 1; i < len(m.Clusters); i++ {
+		list = append(list, m.Clusters[i].KV)
+	}
+	return list
 }
 
 // OpenMetadata opens or makes the database at path.
@@ -40,18 +61,81 @@ func OpenMetadata(path string) (*Metadata, error) {
 	return newMetadata(kv)
 }
 
-// OpenEtcd connects to the metadata of a deployment at an etcd:// URL. Without a prefix
-// in it, it is /weft/DEPLOYMENT/.
-func OpenEtcd(ctx context.Context, url string, deployment [16]byte) (*Metadata, error) {
-	kv, prefix, err := member.Connect(ctx, url, deployment)
-	if err != nil {
+// OpenEtcd connects to the metadata of a deployment at an etcd:// URL, and to the clusters
+// that share it. Without a prefix in a URL, it is /weft/DEPLOYMENT/.
+func OpenEtcd(ctx context.Context, url string, deployment [16]byte, others cluster.Division) (_ *Metadata, err error) {
+	m := &Metadata{division: others}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, m.Close())
+		}
+	}()
+	opts := metadata.Options{Place: others.Place, Map: others.Number()}
+	for _, c := range append(cluster.Division{{Name: cluster.HomeCluster, URL: url}}, others...) {
+		kv, prefix, err := member.Connect(ctx, c.URL, deployment)
+		if err != nil {
+			return nil, fmt.Errorf("etcd cluster %s: %w", c.Name, err)
+		}
+		if m.Clusters = append(m.Clusters, EtcdCluster{c.Name, kv, prefix}); m.Etcd == nil {
+			m.KV, m.Etcd, m.Prefix = kv, kv, prefix
+		} else {
+			opts.More = append(opts.More, kv)
+		}
+	}
+	m.DB, err = metadata.New(m.KV, opts)
+	return m, err
+}
+
+// Enter makes sure that the clusters are those of the division and of the deployment.
+func (m *Metadata) Enter(ctx context.Context, deployment [16]byte) error {
+	for _, c := range m.Clusters {
+		if err := member.Enter(ctx, c.place(), deployment, m.division); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *EtcdCluster) place() member.Place {
+	return member.Place{Name: c.Name, Client: c.KV.Client(), Prefix: c.Prefix}
+}
+
+// Seal closes the clusters to members (member.Close); Enter is done before.
+func (m *Metadata) Seal(ctx context.Context, deployment [16]byte, why string) (seals Seals, err error) {
+	if err := m.Enter(ctx, deployment); err != nil {
 		return nil, err
 	}
-	m, err := newMetadata(kv)
-	if err == nil {
-		m.Etcd, m.Prefix = kv, prefix
+	for _, c := range m.Clusters {
+		s, err := member.Close(ctx, c.KV.Client(), c.Prefix, deployment, why)
+		if err != nil {
+			for _, s := range seals {
+				if !s.Again() {
+					err = errors.Join(err, s.Open(ctx))
+				}
+			}
+			return nil, fmt.Errorf("etcd cluster %s: %w", c.Name, err)
+		}
+		seals = append(seals, s)
 	}
-	return m, err
+	return seals, nil
+}
+
+// Seals are those of all clusters, the home first.
+type Seals []*member.Seal
+
+// Again says that all were closed before for the same reason.
+func (l Seals) Again() bool {
+	return !slices.ContainsFunc(l, func(s *member.Seal) bool { return !s.Again() })
+}
+
+// Open lets members in, at last in the home.
+func (l Seals) Open(ctx context.Context) error {
+	for _, s := range slices.Backward(l) {
+		if err := s.Open(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func newMetadata(kv metadata.KV) (*Metadata, error) {
@@ -63,7 +147,16 @@ func newMetadata(kv metadata.KV) (*Metadata, error) {
 }
 
 // Close closes the database.
-func (m *Metadata) Close() error { return m.KV.Close() }
+func (m *Metadata) Close() error {
+	var errs []error
+	for i := len(m.Clusters) - 1; i > 0; i-- {
+		errs = append(errs, m.Clusters[i].KV.Close())
+	}
+	if m.KV != nil {
+		errs = append(errs, m.KV.Close())
+	}
+	return errors.Join(errs...)
+}
 
 // Exists says whether the state directory has a database.
 func Exists(d *statedir.Dir) bool {
@@ -85,22 +178,52 @@ func (p *Process) openMetadata(ctx context.Context, cfg *ProcessConfig) (err err
 	}
 	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
 	defer cancel()
-	if p.meta, err = OpenEtcd(ctx, url, cfg.Cluster.Deployment); err != nil {
+	if p.meta, err = OpenEtcd(ctx, url, cfg.Cluster.Deployment, cfg.Cluster.Division); err != nil {
 		return err
 	}
-	host, err := os.Hostname()
+	err = member.Persist(ctx, cfg.Logger, func(ctx context.Context) error {
+		if err := p.meta.Enter(ctx, cfg.Cluster.Deployment); err != nil {
+			return err
+		}
+		if err := member.Agree(ctx, p.meta.Clusters[0].place(), cfg.Cluster.Division); err != nil {
+			return err
+		}
+		return p.meta.DB.UseMap(ctx)
+	})
 	if err != nil {
 		return err
+	}
+	if p.member, err = p.meta.join(ctx, cfg); err != nil {
+		return err
+	}
+	return member.Agreed(ctx, p.meta.Clusters[0].place(), cfg.Cluster.Division)
+}
+
+// join registers the gateway in all clusters.
+func (m *Metadata) join(ctx context.Context, cfg *ProcessConfig) (_ *member.Group, err error) {
+	host, err := os.Hostname()
+	if err != nil {
+		return nil, err
 	}
 	name := cfg.Name
 	if name == "" {
 		name = host
 	}
-	p.member, err = member.Join(ctx, member.Config{
-		Client: p.meta.Etcd.Client(), Prefix: p.meta.Prefix, Deployment: cfg.Cluster.Deployment, TTL: cfg.TTL, Logger: cfg.Logger,
-		Info: member.Info{Kind: member.Gateway, Name: name, Host: host, Address: cfg.Address, Started: time.Now().UTC()},
-	})
-	return err
+	info := member.Info{Kind: member.Gateway, Name: name, Host: host, Address: cfg.Address, Started: time.Now().UTC()}
+	var list []*member.Member
+	for _, c := range m.Clusters {
+		one, err := member.Join(ctx, member.Config{
+			Client: c.KV.Client(), Prefix: c.Prefix, Deployment: cfg.Cluster.Deployment, TTL: cfg.TTL, Logger: cfg.Logger, Info: info,
+		})
+		if err != nil {
+			for _, other := range list {
+				err = errors.Join(err, other.Close())
+			}
+			return nil, fmt.Errorf("etcd cluster %s: %w", c.Name, err)
+		}
+		list = append(list, one)
+	}
+	return member.NewGroup(list[0], list[1:]...), nil
 }
 
 // openRoster replaces the nodes of the cluster file by those of the map in etcd.

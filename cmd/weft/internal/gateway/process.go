@@ -42,7 +42,7 @@ type Process struct {
 	*Gateway
 	state  *statedir.Dir
 	meta   *Metadata
-	member *member.Member // nil when the metadata is in the state directory
+	member *member.Group  // nil when the metadata is in the state directory
 	roster *roster.Roster // as member
 }
 

@@ -19,7 +19,8 @@ import (
 type term struct {
 	id      string // of the key
 	key     string
-	created int64 // revision of the key
+	created int64  // revision of the key
+	cluster uint64 // id of the etcd cluster
 	lease   clientv3.LeaseID
 	until   atomic.Pointer[time.Time] // the lease is certain before it
 	ctx     context.Context           // ends with the term
@@ -96,7 +97,7 @@ func (m *Member) begin(ctx context.Context) (*term, time.Time, error) {
 		_, _ = m.client.Revoke(call, lease.ID)
 		return nil, sent, err
 	}
-	t.created = put.Header.Revision
+	t.created, t.cluster = put.Header.Revision, put.Header.ClusterId
 	t.ctx, t.end = context.WithCancel(ctx)
 	until := sent.Add(m.ttl)
 	t.until.Store(&until)

@@ -57,13 +57,14 @@ type Config struct {
 
 // Member is this process among the others.
 type Member struct {
-	client *clientv3.Client
-	prefix string
-	info   Info
-	ttl    time.Duration
-	log    *slog.Logger
-	stop   context.CancelFunc
-	loops  sync.WaitGroup
+	client  *clientv3.Client
+	prefix  string
+	cluster uint64 // id of the etcd cluster
+	info    Info
+	ttl     time.Duration
+	log     *slog.Logger
+	stop    context.CancelFunc
+	loops   sync.WaitGroup
 
 	mu      sync.Mutex
 	cur     *term
@@ -100,6 +101,7 @@ func Join(ctx context.Context, c Config) (*Member, error) {
 		stop()
 		return nil, fmt.Errorf("register in etcd: %w", err)
 	}
+	m.cluster = first.cluster
 	m.enter(first)
 	m.loops.Go(func() { m.run(run, first, until) })
 	if c.Info.Kind == Gateway {
@@ -145,9 +147,9 @@ func (m *Member) Term() int64 {
 
 // Within is store.Peers'.
 func (m *Member) Within(ctx context.Context, created int64) context.Context {
-	f := etcdkv.Fence{} // down
+	f := etcdkv.Fence{Cluster: m.cluster, Prefix: m.prefix} // down
 	if t := m.term(); t != nil && t.created == created {
-		f = etcdkv.Fence{Key: t.key, Created: created}
+		f.Key, f.Created = t.key, created
 	}
 	return etcdkv.WithFence(ctx, f)
 }

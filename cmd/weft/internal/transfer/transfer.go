@@ -14,8 +14,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/weftstore/weft/cmd/weft/internal/cluster"
 	"github.com/weftstore/weft/cmd/weft/internal/gateway"
-	"github.com/weftstore/weft/cmd/weft/internal/member"
 	"github.com/weftstore/weft/cmd/weft/internal/statedir"
 	"github.com/weftstore/weft/metadata"
 )
@@ -30,6 +30,7 @@ const (
 type Place struct {
 	State      string
 	URL        string
+	Division   cluster.Division // the etcd clusters that share it with that at URL
 	Deployment [16]byte
 }
 
@@ -122,8 +123,7 @@ func Migrate(ctx context.Context, from, to Place, report Report) (_ metadata.Cop
 		return none, err
 	}
 	if from.URL != "" {
-		_, err := member.Close(ctx, src.meta.Etcd.Client(), src.meta.Prefix, from.Deployment,
-			fmt.Sprintf("it moved to the state directory %s on host %s", to.State, host))
+		_, err := src.meta.Seal(ctx, from.Deployment, fmt.Sprintf("it moved to the state directory %s on host %s", to.State, host))
 		if err != nil {
 			return none, err
 		}
@@ -144,7 +144,7 @@ func Migrate(ctx context.Context, from, to Place, report Report) (_ metadata.Cop
 			return statedir.Rename(path, path+migrated)
 		}
 	}
-	return dst.fill(ctx, metadata.SourceOf(src.meta.KV), report)
+	return dst.fill(ctx, metadata.SourceOfAll(src.meta.Engines()), report)
 }
 
 // source is opened metadata to read.
@@ -157,7 +157,7 @@ type source struct {
 func openSource(ctx context.Context, p Place) (_ *source, err error) {
 	s := new(source)
 	if p.URL != "" {
-		s.meta, err = gateway.OpenEtcd(ctx, p.URL, p.Deployment)
+		s.meta, err = gateway.OpenEtcd(ctx, p.URL, p.Deployment, p.Division)
 		return s, err
 	}
 	if s.state, err = statedir.Open(p.State); err != nil {
@@ -186,19 +186,21 @@ func (s *source) close() error {
 
 // destination is where metadata is written.
 type destination struct {
-	state  *statedir.Dir // nil in etcd
-	meta   *gateway.Metadata
-	seal   *member.Seal // nil in a state directory
-	before func() error // what is done when all is there and before it can be used
+	state    *statedir.Dir // nil in etcd
+	meta     *gateway.Metadata
+	seal     gateway.Seals // nil in a state directory
+	division cluster.Division
+	before   func() error // what is done when all is there and before it can be used
 }
 
 func openDestination(ctx context.Context, p Place, why string) (_ *destination, err error) {
 	d := new(destination)
 	if p.URL != "" {
-		if d.meta, err = gateway.OpenEtcd(ctx, p.URL, p.Deployment); err != nil {
+		if d.meta, err = gateway.OpenEtcd(ctx, p.URL, p.Deployment, p.Division); err != nil {
 			return nil, err
 		}
-		if d.seal, err = member.Close(ctx, d.meta.Etcd.Client(), d.meta.Prefix, p.Deployment, why); err != nil {
+		d.division = p.Division
+		if d.seal, err = d.meta.Seal(ctx, p.Deployment, why); err != nil {
 			return nil, errors.Join(err, d.meta.Close())
 		}
 		return d, nil
@@ -224,9 +226,23 @@ func (d *destination) close() error {
 	return err
 }
 
+// copy divides what is copied among the clusters.
+func (d *destination) copy(ctx context.Context, from metadata.Source, report Report) (sum metadata.Copied, err error) {
+	engines := d.meta.Engines()
+	sources, err := metadata.Split(ctx, from, len(engines), d.division.Place)
+	for i, source := range sources {
+		c, err := metadata.Copy(ctx, source, engines[i], report)
+		sum.Pairs, sum.Bytes, sum.Written = sum.Pairs+c.Pairs, sum.Bytes+c.Bytes, sum.Written+c.Written
+		if err != nil {
+			return sum, err
+		}
+	}
+	return sum, err
+}
+
 // fill copies, compares, and lets the metadata be used. It closes the destination.
 func (d *destination) fill(ctx context.Context, from metadata.Source, report Report) (metadata.Copied, error) {
-	c, err := metadata.Copy(ctx, from, d.meta.KV, report)
+	c, err := d.copy(ctx, from, report)
 	if errors.Is(err, metadata.ErrOther) && c.Written == 0 && d.seal != nil && !d.seal.Again() {
 		err = errors.Join(err, d.seal.Open(ctx)) // it is in use, and nothing was changed
 	}

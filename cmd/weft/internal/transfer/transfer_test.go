@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/weftstore/weft/cmd/weft/internal/cluster"
 	"github.com/weftstore/weft/cmd/weft/internal/gateway"
 	"github.com/weftstore/weft/cmd/weft/internal/member"
 	"github.com/weftstore/weft/cmd/weft/internal/statedir"
@@ -24,8 +25,21 @@ type rig struct {
 	etcd Place
 }
 
-func newRig(t *testing.T) *rig {
-	return &rig{t: t, dir: t.TempDir(), etcd: Place{URL: "etcd://" + etcdtest.Start(t, "http").Addr, Deployment: [16]byte{7}}}
+func newRig(t *testing.T, clusters int) *rig {
+	r := &rig{t: t, dir: t.TempDir(), etcd: Place{URL: "etcd://" + etcdtest.Start(t, "http").Addr, Deployment: [16]byte{7}}}
+	for i := 1; i < clusters; i++ {
+		r.etcd.Division = append(r.etcd.Division, cluster.MetadataCluster{
+			Name: fmt.Sprint("c", i), URL: "etcd://" + etcdtest.Start(t, "http").Addr, Buckets: []string{fmt.Sprint("bucket", i, "*")},
+		})
+	}
+	return r
+}
+
+// overClusters runs a test with etcd as one cluster, and as two.
+func overClusters(t *testing.T, test func(*testing.T, *rig)) {
+	for n := 1; n <= 2; n++ {
+		t.Run(fmt.Sprint("clusters=", n), func(t *testing.T) { test(t, newRig(t, n)) })
+	}
 }
 
 func (r *rig) state(name string) Place {
@@ -68,13 +82,32 @@ func (r *rig) buckets(m *gateway.Metadata) int {
 	return len(list)
 }
 
+// bucketsInEtcd counts what each cluster has, and all.
 func (r *rig) bucketsInEtcd() int {
 	r.t.Helper()
-	m, err := gateway.OpenEtcd(r.t.Context(), r.etcd.URL, r.etcd.Deployment)
+	m, err := gateway.OpenEtcd(r.t.Context(), r.etcd.URL, r.etcd.Deployment, r.etcd.Division)
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	defer m.Close()
+	for i, kv := range m.Engines() {
+		one, err := metadata.New(kv, metadata.Options{})
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		list, err := one.Buckets(r.t.Context())
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		for _, b := range list {
+			if at := r.etcd.Division.Place(b.Name); at != i {
+				r.t.Errorf("%s is in cluster %d, not %d", b.Name, i, at)
+			}
+		}
+		if len(list) == 0 {
+			r.t.Errorf("cluster %d has no bucket", i)
+		}
+	}
 	return r.buckets(m)
 }
 
@@ -89,22 +122,28 @@ func cutAfter(ctx context.Context, n int) (context.Context, Report) {
 }
 
 func (r *rig) join() error {
-	m, err := gateway.OpenEtcd(r.t.Context(), r.etcd.URL, r.etcd.Deployment)
+	m, err := gateway.OpenEtcd(r.t.Context(), r.etcd.URL, r.etcd.Deployment, r.etcd.Division)
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	defer m.Close()
-	mem, err := member.Join(r.t.Context(), member.Config{Client: m.Etcd.Client(), Prefix: m.Prefix, Deployment: r.etcd.Deployment})
-	if err != nil {
-		return err
+	for _, c := range m.Clusters {
+		mem, err := member.Join(r.t.Context(), member.Config{Client: c.KV.Client(), Prefix: c.Prefix, Deployment: r.etcd.Deployment})
+		if err != nil {
+			return err
+		}
+		if err := mem.Close(); err != nil {
+			return err
+		}
 	}
-	return mem.Close()
+	return nil
 }
 
 // To etcd and back, cut short once on each way: nobody can use what is incomplete or
 // left behind, and all is there at the end.
-func TestMigrate(t *testing.T) {
-	r := newRig(t)
+func TestMigrate(t *testing.T) { overClusters(t, testMigrate) }
+
+func testMigrate(t *testing.T, r *rig) {
 	from, back := r.state("from"), r.state("back")
 	r.fill(from)
 	ctx, report := cutAfter(t.Context(), 1)
@@ -150,8 +189,9 @@ func TestMigrate(t *testing.T) {
 	}
 }
 
-func TestExportImport(t *testing.T) {
-	r := newRig(t)
+func TestExportImport(t *testing.T) { overClusters(t, testExportImport) }
+
+func testExportImport(t *testing.T, r *rig) {
 	from, to := r.state("from"), r.state("to")
 	r.fill(from)
 	file := filepath.Join(r.dir, "export")
