@@ -38,6 +38,10 @@ var (
 	ErrTooLarge = errors.New("key or value too large")
 	// ErrFenced: the process lost the right to commit; nothing was done.
 	ErrFenced = errors.New("this process is not a member of the cluster any more")
+	// ErrUnavailable: the engine does not answer now; nothing was done. Try again.
+	ErrUnavailable = errors.New("metadata does not answer")
+	// ErrUnknown: the engine did not tell whether a commit happened. It may have, or may yet.
+	ErrUnknown = errors.New("outcome of a metadata commit is unknown; check the etcd cluster")
 	// ErrClosed: the engine was closed.
 	ErrClosed = errors.New("metadata engine closed")
 	// ErrCorrupt: a record does not match its checksum or cannot be decoded.

@@ -76,7 +76,7 @@ func (s *Store) unmade(err error, p *metadata.Part) error {
 		s.discard(p.Set, p.Targets)
 		return fmt.Errorf("%w: %w", ErrFull, err)
 	}
-	if errors.Is(err, metadata.ErrFenced) {
+	if errors.Is(err, metadata.ErrFenced) || errors.Is(err, metadata.ErrUnavailable) && !errors.Is(err, metadata.ErrUnknown) {
 		s.settled(p.Set)
 		s.discard(p.Set, p.Targets)
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)

@@ -161,12 +161,16 @@ func (a *attempt) send(ops []clientv3.Op) ([]*clientv3.GetResponse, error) {
 		}
 		op = clientv3.OpTxn(nil, ops, nil)
 	}
-	resp, err := a.d.do(a.ctx, op)
-	if errors.Is(err, rpctypes.ErrFutureRev) {
-		// The member is behind. With a read from a quorum in the same request whichever
-		// member gets it catches up first; its answer comes last and is not looked at.
-		resp, err = a.d.do(a.ctx, clientv3.OpTxn(nil, []clientv3.Op{op, clientv3.OpGet(a.d.data, clientv3.WithCountOnly())}, nil))
-	}
+	var resp clientv3.OpResponse
+	err := a.d.patiently(a.ctx, func() (err error) {
+		resp, err = a.d.do(a.ctx, op)
+		if errors.Is(err, rpctypes.ErrFutureRev) {
+			// The member is behind. With a read from a quorum in the same request whichever
+			// member gets it catches up first; its answer comes last and is not looked at.
+			resp, err = a.d.do(a.ctx, clientv3.OpTxn(nil, []clientv3.Op{op, clientv3.OpGet(a.d.data, clientv3.WithCountOnly())}, nil))
+		}
+		return err
+	})
 	if err != nil {
 		if code(err) == codes.ResourceExhausted && a.ctx.Err() == nil {
 			return nil, err // a page too large: the scan asks for less

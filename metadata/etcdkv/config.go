@@ -28,6 +28,10 @@ type Config struct {
 	DialTimeout    time.Duration // how long Open waits for an answer. 0: 5 s
 	RequestTimeout time.Duration // of each request. 0: 5 s
 	ResolveTimeout time.Duration // to find out whether a commit happened. 0: 30 s
+	// Patience is how long a request that may be sent twice is sent again while etcd does not
+	// answer, from its first failure on; an election takes one to three seconds. After as long
+	// without any answer requests fail at once. 0: 5 s
+	Patience time.Duration
 }
 
 // Limits of what is parsed.

@@ -18,12 +18,9 @@ import (
 	"github.com/weftstore/weft/metadata"
 )
 
-// ErrUnknown is returned when etcd did not tell whether a commit happened. It may have, or may yet.
-var ErrUnknown = errors.New("outcome of a metadata commit is unknown; check the etcd cluster")
-
 // ErrSnapshotGone is returned when etcd compacted the revision that a View was reading. Try again;
 // if that does not help, let etcd keep more history (--auto-compaction-retention).
-var ErrSnapshotGone = errors.New("etcd compacted the snapshot while it was being read; try again")
+var ErrSnapshotGone = fmt.Errorf("etcd compacted the snapshot while it was being read; try again: %w", metadata.ErrUnavailable)
 
 // Bounds of a message. etcd's own limit on requests is lower unless it is raised.
 const (
@@ -40,6 +37,7 @@ type DB struct {
 	dataEnd string // first key past them
 	timeout time.Duration
 	resolve time.Duration
+	health  health
 	recent  recent
 	markers markers
 	closed  atomic.Bool
@@ -83,6 +81,9 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 // Passing says that an error is one of etcd not answering in time or having no leader
 // now: the same request may succeed later.
 func Passing(err error) bool {
+	if errors.Is(err, metadata.ErrUnavailable) {
+		return true
+	}
 	switch code(err) {
 	case codes.Unavailable, codes.DeadlineExceeded:
 		return true
@@ -135,6 +136,7 @@ func open(ctx context.Context, cfg Config) (*DB, error) {
 		dataEnd: cfg.Prefix + "l",
 		timeout: orDefault(cfg.RequestTimeout, 5*time.Second),
 		resolve: orDefault(cfg.ResolveTimeout, 30*time.Second),
+		health:  health{patience: orDefault(cfg.Patience, 5*time.Second)},
 	}
 	d.markers.init(life, cancel, client, cfg.Prefix+"m", d.timeout)
 	rctx, stop := context.WithTimeout(ctx, d.timeout)
@@ -177,18 +179,6 @@ func (d *DB) begin(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// do sends one request. A read may be sent again by the client; a write is not.
-func (d *DB) do(ctx context.Context, op clientv3.Op) (clientv3.OpResponse, error) {
-	d.stats.requests.Add(1)
-	rctx, cancel := context.WithTimeout(ctx, d.timeout)
-	defer cancel()
-	resp, err := d.client.Do(rctx, op)
-	if err != nil && ctx.Err() != nil {
-		err = ctx.Err()
-	}
-	return resp, err
-}
-
 // explain makes of etcd's error one that says what to do.
 func (d *DB) explain(op string, err error) error {
 	switch {
@@ -199,6 +189,8 @@ func (d *DB) explain(op string, err error) error {
 	case errors.Is(err, rpctypes.ErrRequestTooLarge), errors.Is(err, rpctypes.ErrTooManyOps),
 		code(err) == codes.ResourceExhausted && strings.Contains(err.Error(), "larger than max"): // gRPC's own limit
 		err = fmt.Errorf("%w: %w; start etcd with higher --max-request-bytes and --max-txn-ops", metadata.ErrTooLarge, err)
+	case Passing(err):
+		err = fmt.Errorf("%w: %w", metadata.ErrUnavailable, err)
 	case errors.Is(err, rpctypes.ErrNoSpace):
 		err = fmt.Errorf("%w: compact and defragment etcd or raise --quota-backend-bytes, then disarm the alarm", err)
 	}

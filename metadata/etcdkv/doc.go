@@ -49,13 +49,13 @@
 // transaction then deletes the marker if it is as it was: from then on the commit
 // cannot happen any more. If the marker was overwritten, the commit did happen. So
 // the outcome is known as soon as etcd answers; if it does not within
-// Config.ResolveTimeout, Update returns [ErrUnknown]. A marker has a lease of an hour,
+// Config.ResolveTimeout, Update returns metadata.ErrUnknown. A marker has a lease of an hour,
 // so that those of a dead gateway vanish.
 //
 // # Errors
 //
 // The context's, as long as nothing was sent to be committed; what the function
 // returns, as it is; metadata.ErrFenced; metadata.ErrClosed; metadata.ErrTooLarge when etcd refuses the
-// size (--max-request-bytes, 1.5 MiB); [ErrSnapshotGone]; [ErrUnknown]; etcd's own.
+// size (--max-request-bytes, 1.5 MiB); [ErrSnapshotGone]; metadata.ErrUnknown; etcd's own.
 // None has the password in it.
 package etcdkv

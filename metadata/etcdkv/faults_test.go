@@ -153,7 +153,7 @@ func TestLostAnswers(t *testing.T) {
 					if err == nil {
 						break
 					}
-					if errors.Is(err, ErrUnknown) {
+					if errors.Is(err, metadata.ErrUnknown) {
 						t.Errorf("outcome not found out: %v", err)
 						return
 					}

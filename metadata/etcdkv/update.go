@@ -119,7 +119,8 @@ func backoff(ctx context.Context, try int) error {
 // commit reports whether it was done. Not done without an error means that the
 // function is to be run again; a then knows no more than is true.
 func (d *DB) commit(ctx context.Context, a *attempt, buf *overlay.Buffer) (done bool, err error) {
-	mk, err := d.markers.get(ctx)
+	var mk *marker
+	err = d.patiently(ctx, func() (err error) { mk, err = d.markers.get(ctx); return err })
 	if err != nil {
 		if ctx.Err() != nil {
 			return false, ctx.Err()
@@ -140,6 +141,9 @@ func (d *DB) commit(ctx context.Context, a *attempt, buf *overlay.Buffer) (done 
 		mk.mod = resp.Txn().Header.Revision
 		d.markers.put(mk)
 		return true, nil
+	case errors.Is(err, errDown): // it was not sent
+		d.markers.put(mk)
+		return false, d.explain("commit", err)
 	case err == nil:
 		return false, d.refused(a, mk, keys, resp.Txn(), d.fenceOf(ctx))
 	case errors.Is(err, rpctypes.ErrFutureRev):
@@ -158,7 +162,7 @@ func (d *DB) commit(ctx context.Context, a *attempt, buf *overlay.Buffer) (done 
 func (d *DB) outcome(ctx context.Context, mk *marker, err error) (done bool, _ error) {
 	done, rerr := d.settleMarker(context.WithoutCancel(ctx), mk)
 	if rerr != nil {
-		return false, fmt.Errorf("etcdkv: commit: %w: %w; then: %w", ErrUnknown, err, rerr)
+		return false, fmt.Errorf("etcdkv: commit: %w: %v; then: %v", metadata.ErrUnknown, err, rerr)
 	}
 	d.stats.resolved.Add(1)
 	if done {

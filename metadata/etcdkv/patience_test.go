@@ -1,0 +1,127 @@
+package etcdkv
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+
+	"github.com/weftstore/weft/metadata"
+)
+
+// TestPatience: a request that may be repeated outlasts an election, for a bounded time.
+func TestPatience(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &DB{health: health{patience: 5 * time.Second}}
+		for name, c := range map[string]struct {
+			err    error
+			passes int // the try that succeeds, 0 never
+			tries  bool
+		}{
+			"election":       {rpctypes.ErrLeaderChanged, 3, true},
+			"no leader":      {rpctypes.ErrNoLeader, 3, true},
+			"no answer":      {context.DeadlineExceeded, 2, true},
+			"for ever":       {rpctypes.ErrNoLeader, 0, true},
+			"another reason": {rpctypes.ErrPermissionDenied, 0, false},
+			"known to be so": {errDown, 0, false},
+		} {
+			begun, n := time.Now(), 0
+			err := d.patiently(t.Context(), func() error {
+				if n++; n == c.passes {
+					return nil
+				}
+				return c.err
+			})
+			took := time.Since(begun)
+			if (err == nil) != (c.passes > 0) || c.passes == 0 && !errors.Is(err, c.err) {
+				t.Errorf("%s: %v", name, err)
+			}
+			if c.tries != (n > 1) || took > 6*time.Second {
+				t.Errorf("%s: %d tries in %v", name, n, took)
+			}
+		}
+	})
+}
+
+// TestHealth: while etcd does not answer one request at a time looks, and the others do
+// not wait.
+func TestHealth(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &health{patience: 5 * time.Second}
+		enter := func() (probe, down bool) {
+			probe, err := h.enter()
+			return probe, errors.Is(err, errDown)
+		}
+		h.leave(false, rpctypes.ErrNoLeader, false)
+		if probe, down := enter(); probe || down {
+			t.Error("given up at the first failure")
+		}
+		time.Sleep(6 * time.Second)
+		probe, down := enter()
+		if !probe || down {
+			t.Error("nobody looks")
+		}
+		if _, down := enter(); !down {
+			t.Error("two look at once")
+		}
+		h.leave(true, rpctypes.ErrNoLeader, false)
+		if probe, down := enter(); !probe || down {
+			t.Error("nobody looks again")
+		}
+		h.leave(true, context.Canceled, true)
+		if probe, _ := enter(); !probe {
+			t.Error("a client that went away was taken for an answer")
+		}
+		h.leave(true, rpctypes.ErrCompacted, false)
+		if probe, down := enter(); probe || down {
+			t.Error("an answer was not noticed")
+		}
+	})
+}
+
+// TestAway: what asks an etcd that is away is told so, without a request each, and goes on
+// when it is back.
+func TestAway(t *testing.T) {
+	s := startEtcd(t, "http")
+	d := s.openWith(t, Config{
+		Endpoints: []string{s.Addr}, Prefix: "/away/", RequestTimeout: 100 * time.Millisecond, Patience: 200 * time.Millisecond,
+	})
+	if err := increment(t.Context(), d, "k"); err != nil {
+		t.Fatal(err)
+	}
+	s.Kill()
+	read := func(ctx context.Context) error {
+		return d.View(ctx, func(r metadata.Reader) error { _, err := r.Get([]byte("other")); return err })
+	}
+	for range 5 {
+		if err := read(t.Context()); !errors.Is(err, metadata.ErrUnavailable) {
+			t.Fatal("read: ", err)
+		}
+	}
+	before := d.Stats().Requests
+	var wg sync.WaitGroup
+	for range 100 {
+		wg.Go(func() {
+			if err := increment(t.Context(), d, "k"); !errors.Is(err, metadata.ErrUnavailable) || errors.Is(err, metadata.ErrUnknown) {
+				t.Error("commit: ", err)
+			}
+		})
+	}
+	wg.Wait()
+	if n := d.Stats().Requests - before; n > 50 {
+		t.Errorf("%d requests for 100 transactions", n)
+	}
+	s.Restart()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for read(ctx) != nil && ctx.Err() == nil {
+		time.Sleep(10 * time.Millisecond)
+	}
+	if err := increment(t.Context(), d, "k"); err != nil {
+		t.Error("afterwards: ", err)
+	}
+}
