@@ -115,16 +115,15 @@ func (db *DB) AddNotes(ctx context.Context, notes []Note) error {
 	})
 }
 
-// Notes reads the head of a queue. A metadata cluster that is away does not hold up the
-// notes of others: the error is told when there are none.
+// Notes reads the head of a queue. Of several partitions those that are away are left out.
 func (db *DB) Notes(ctx context.Context, queue string, limit int) (list []Note, err error) {
-	var errs []error
-	for i := range db.partitions() {
+	err = db.eachThatAnswers(func(i int) error {
 		some, err := db.notesAt(ctx, i, queue, limit)
-		list, errs = append(list, some...), append(errs, err)
-	}
-	if len(list) == 0 {
-		return nil, errors.Join(errs...)
+		list = append(list, some...)
+		return err
+	})
+	if err != nil {
+		return nil, err
 	}
 	if len(db.more) > 0 {
 		slices.SortFunc(list, func(a, b Note) int { return cmp.Compare(a.Seq, b.Seq) })

@@ -89,6 +89,24 @@ func (db *DB) viewAll(ctx context.Context, op string, fn func([]Reader, *scratch
 	return nil
 }
 
+// eachThatAnswers calls do for all partitions but leaves out those that are away, unless all are.
+func (db *DB) eachThatAnswers(do func(partition int) error) error {
+	var errs []error
+	for i := range db.partitions() {
+		err := do(i)
+		if err != nil && !errors.Is(err, ErrUnavailable) {
+			return err
+		}
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if len(errs) < db.partitions() {
+		return nil
+	}
+	return errors.Join(errs...)
+}
+
 // viewIn runs fn in the partition of a bucket, with its record. ErrNoSuchBucket.
 func (db *DB) viewIn(ctx context.Context, op, bucket string, fn func(Reader, *scratch, *Bucket) error) error {
 	return db.in(ctx, op, bucket, func(partition int) error {

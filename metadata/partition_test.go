@@ -73,7 +73,7 @@ type away struct {
 	cut bool
 }
 
-var errAway = errors.New("engine is away")
+var errAway = fmt.Errorf("engine: %w", metadata.ErrUnavailable)
 
 func (a *away) View(ctx context.Context, fn func(metadata.Reader) error) error {
 	if a.cut {
@@ -100,6 +100,7 @@ func TestPartitionAway(t *testing.T) {
 	engines := []*away{{KV: memkv.New()}, {KV: memkv.New()}}
 	db := partitioned(t, engines[0], engines[1])
 	makeBuckets(t, db, "", "x0", "x1")
+	must(t, db.AddGarbage(t.Context(), []metadata.Garbage{{Set: metadata.SetID{1}}}))
 	for at, engine := range engines {
 		engine.cut = true
 		for _, bucket := range []string{"x0", "x1"} {
@@ -124,6 +125,10 @@ func TestPartitionAway(t *testing.T) {
 		// A name that the partition might have is not denied.
 		if _, err := db.Bucket(t.Context(), "other"); !errors.Is(err, errAway) {
 			t.Errorf("unknown bucket: %v", err)
+		}
+		// What is queued in the other comes out.
+		if list, err := db.Garbage(t.Context(), 100); err != nil || len(list) != at {
+			t.Errorf("partition %d is away: garbage %v, %v", at, list, err)
 		}
 		engine.cut = false
 	}

@@ -75,25 +75,27 @@ func (db *DB) Garbage(ctx context.Context, limit int) ([]Garbage, error) {
 
 // GarbageAfter reads entries whose Seq is above after; 0 is before all. Parts of an
 // aborted upload or of a removed multipart object keep their records until
-// GarbageDone. A zero Set without targets is an upload that had no parts.
+// GarbageDone. A zero Set without targets is an upload that had no parts. Of several
+// partitions those that are away are left out.
 func (db *DB) GarbageAfter(ctx context.Context, after uint64, limit int) ([]Garbage, error) {
 	var list []Garbage
-	err := db.viewAll(ctx, "read garbage", func(all []Reader, s *scratch) error {
-		list = nil
-		for _, r := range all {
-			some, err := garbageAfter(r, s, after, limit)
-			if err != nil {
-				return err
-			}
-			list = append(list, some...)
-		}
-		if len(all) > 1 {
-			slices.SortFunc(list, func(a, b Garbage) int { return cmp.Compare(a.Seq, b.Seq) })
-			list = list[:min(len(list), limit)]
-		}
-		return nil
+	err := db.eachThatAnswers(func(i int) error {
+		var some []Garbage
+		err := db.viewAt(ctx, "read garbage", i, func(r Reader, s *scratch) (err error) {
+			some, err = garbageAfter(r, s, after, limit)
+			return err
+		})
+		list = append(list, some...)
+		return err
 	})
-	return list, err
+	if err != nil {
+		return nil, err
+	}
+	if len(db.more) > 0 {
+		slices.SortFunc(list, func(a, b Garbage) int { return cmp.Compare(a.Seq, b.Seq) })
+		list = list[:min(len(list), limit)]
+	}
+	return list, nil
 }
 
 // garbageAfter is GarbageAfter in one partition.

@@ -46,10 +46,10 @@ type DB struct {
 
 // Stats counts since Open.
 type Stats struct {
-	Requests  uint64 // to etcd, by this package
-	Conflicts uint64 // commits that another transaction forestalled, or a wrong guess
-	Reruns    uint64 // functions run again because a guess was wrong
-	Resolved  uint64 // commits whose answer was lost and whose outcome was found out
+	Requests  uint64 `json:"requests"`  // to etcd, by this package
+	Conflicts uint64 `json:"conflicts"` // commits that another transaction forestalled, or a wrong guess
+	Reruns    uint64 `json:"reruns"`    // functions run again because a guess was wrong
+	Resolved  uint64 `json:"resolved"`  // commits whose answer was lost and whose outcome was found out
 }
 
 var _ metadata.KV = (*DB)(nil)
@@ -189,7 +189,7 @@ func (d *DB) explain(op string, err error) error {
 	case errors.Is(err, rpctypes.ErrRequestTooLarge), errors.Is(err, rpctypes.ErrTooManyOps),
 		code(err) == codes.ResourceExhausted && strings.Contains(err.Error(), "larger than max"): // gRPC's own limit
 		err = fmt.Errorf("%w: %w; start etcd with higher --max-request-bytes and --max-txn-ops", metadata.ErrTooLarge, err)
-	case Passing(err):
+	case Passing(err) && !errors.Is(err, metadata.ErrUnavailable):
 		err = fmt.Errorf("%w: %w", metadata.ErrUnavailable, err)
 	case errors.Is(err, rpctypes.ErrNoSpace):
 		err = fmt.Errorf("%w: compact and defragment etcd or raise --quota-backend-bytes, then disarm the alarm", err)

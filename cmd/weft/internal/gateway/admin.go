@@ -16,7 +16,9 @@ type Status struct {
 	Nodes []NodeState `json:"nodes,omitempty"`
 	// Members are the processes that are registered in etcd.
 	Members []member.Peer `json:"members,omitempty"`
-	Fabric  []string      `json:"fabric,omitempty"` // which transports run and why
+	// Metadata are the etcd clusters, the home first.
+	Metadata []MetadataState `json:"metadata,omitempty"`
+	Fabric   []string        `json:"fabric,omitempty"` // which transports run and why
 }
 
 // NodeState is what the gateway knows of a node.
@@ -90,6 +92,7 @@ func (g *Gateway) Status(ctx context.Context) (*Status, error) {
 			s.Nodes = append(s.Nodes, state)
 		}
 	}
+	s.Metadata = g.parts.Meta.State(ctx)
 	if m := g.parts.Member; m != nil {
 		if s.Members, err = m.Peers(ctx); err != nil {
 			return nil, err

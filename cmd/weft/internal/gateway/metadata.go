@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"time"
 
 	"github.com/weftstore/weft/cmd/weft/internal/cluster"
@@ -98,44 +97,6 @@ func (m *Metadata) Enter(ctx context.Context, deployment [16]byte) error {
 
 func (c *EtcdCluster) place() member.Place {
 	return member.Place{Name: c.Name, Client: c.KV.Client(), Prefix: c.Prefix}
-}
-
-// Seal closes the clusters to members (member.Close); Enter is done before.
-func (m *Metadata) Seal(ctx context.Context, deployment [16]byte, why string) (seals Seals, err error) {
-	if err := m.Enter(ctx, deployment); err != nil {
-		return nil, err
-	}
-	for _, c := range m.Clusters {
-		s, err := member.Close(ctx, c.KV.Client(), c.Prefix, deployment, why)
-		if err != nil {
-			for _, s := range seals {
-				if !s.Again() {
-					err = errors.Join(err, s.Open(ctx))
-				}
-			}
-			return nil, fmt.Errorf("etcd cluster %s: %w", c.Name, err)
-		}
-		seals = append(seals, s)
-	}
-	return seals, nil
-}
-
-// Seals are those of all clusters, the home first.
-type Seals []*member.Seal
-
-// Again says that all were closed before for the same reason.
-func (l Seals) Again() bool {
-	return !slices.ContainsFunc(l, func(s *member.Seal) bool { return !s.Again() })
-}
-
-// Open lets members in, at last in the home.
-func (l Seals) Open(ctx context.Context) error {
-	for _, s := range slices.Backward(l) {
-		if err := s.Open(ctx); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func newMetadata(kv metadata.KV) (*Metadata, error) {
