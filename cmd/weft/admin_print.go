@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/weftstore/weft/cmd/weft/internal/gateway"
@@ -13,6 +15,7 @@ import (
 func printStatus(w io.Writer, st *gateway.Status) {
 	fmt.Fprintf(w, "layout %s, survives the loss of %d targets; redundancy %s\n\n", st.Layout, st.Survives, st.Redundancy)
 	printFabric(w, st.Fabric)
+	printMetadata(w, st.Metadata)
 	printNodes(w, st.Nodes)
 	printTargets(w, st.Targets)
 	fmt.Fprintf(w, "\n%d parts wait for repair, %d chunk sets for deletion\n", st.DamagedSets, st.GarbageSets)
@@ -36,6 +39,18 @@ func printFabric(w io.Writer, lines []string) {
 	}
 	if len(lines) > 0 {
 		fmt.Fprintln(w)
+	}
+}
+
+// printMetadata names the etcd clusters when there are several, or one that is away.
+func printMetadata(w io.Writer, clusters []gateway.MetadataState) {
+	for _, c := range clusters {
+		switch {
+		case c.Error != "":
+			fmt.Fprintf(w, "metadata cluster %s does not answer: %s\n\n", c.Name, c.Error)
+		case len(clusters) > 1:
+			fmt.Fprintf(w, "metadata cluster %s answers; new buckets: %s\n\n", c.Name, cmp.Or(strings.Join(c.Buckets, " "), "all others"))
+		}
 	}
 }
 

@@ -50,6 +50,7 @@ type Stats struct {
 	Conflicts uint64 `json:"conflicts"` // commits that another transaction forestalled, or a wrong guess
 	Reruns    uint64 `json:"reruns"`    // functions run again because a guess was wrong
 	Resolved  uint64 `json:"resolved"`  // commits whose answer was lost and whose outcome was found out
+	Failing   bool   `json:"failing"`   // no request was answered since one was not
 }
 
 var _ metadata.KV = (*DB)(nil)
@@ -158,7 +159,7 @@ func (d *DB) Client() *clientv3.Client { return d.client }
 func (d *DB) Stats() Stats {
 	return Stats{
 		Requests: d.stats.requests.Load() + d.markers.requests.Load(), Conflicts: d.stats.conflicts.Load(),
-		Reruns: d.stats.reruns.Load(), Resolved: d.stats.resolved.Load(),
+		Reruns: d.stats.reruns.Load(), Resolved: d.stats.resolved.Load(), Failing: d.health.failing(),
 	}
 }
 

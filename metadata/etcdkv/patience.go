@@ -25,6 +25,12 @@ type health struct {
 	probing  bool
 }
 
+func (h *health) failing() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return !h.since.IsZero()
+}
+
 // enter says whether a request is to be sent.
 func (h *health) enter() (probe bool, err error) {
 	h.mu.Lock()

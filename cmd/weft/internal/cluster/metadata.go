@@ -64,9 +64,13 @@ func (d Division) check(home string, p *problems) {
 	if len(d) >= metadata.MaxPartitions {
 		p.add("%d [[metadata-cluster]]: at most %d", len(d), metadata.MaxPartitions-1)
 	}
-	seen := map[string]etcdkv.Config{}
+	type known struct {
+		name string
+		cfg  etcdkv.Config
+	}
+	var seen []known
 	if cfg, err := etcdkv.ParseURL(home); err == nil {
-		seen[HomeCluster] = cfg
+		seen = append(seen, known{HomeCluster, cfg})
 	}
 	names := map[string]bool{HomeCluster: true}
 	for _, c := range d {
@@ -79,12 +83,12 @@ func (d Division) check(home string, p *problems) {
 			p.add("metadata-cluster %q: %w", c.Name, err)
 			continue
 		}
-		for other, o := range seen {
-			if o.Prefix == cfg.Prefix && slices.ContainsFunc(cfg.Endpoints, func(e string) bool { return slices.Contains(o.Endpoints, e) }) {
-				p.add("metadata-cluster %q is the same etcd cluster as %q: another cluster, or at least another prefix, is needed", c.Name, other)
+		for _, o := range seen {
+			if o.cfg.Prefix == cfg.Prefix && slices.ContainsFunc(cfg.Endpoints, func(e string) bool { return slices.Contains(o.cfg.Endpoints, e) }) {
+				p.add("metadata-cluster %q is the same etcd cluster as %q: another cluster, or at least another prefix, is needed", c.Name, o.name)
 			}
 		}
-		seen[c.Name] = cfg
+		seen = append(seen, known{c.Name, cfg})
 		if len(c.Buckets) == 0 || len(c.Buckets) > maxPatterns {
 			p.add("metadata-cluster %q: buckets: want 1 to %d patterns such as \"scratch-*\"", c.Name, maxPatterns)
 		}

@@ -140,6 +140,7 @@ func (g *Gateway) openPools(context.Context) (err error) {
 		m.Pool("bulk", g.pools[0])
 		m.Pool("small", g.pools[1])
 		m.Targets(g.nodes.status)
+		m.Metadata(g.parts.Meta.metrics)
 	}
 	return err
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/weftstore/weft/cmd/weft/internal/member"
+	"github.com/weftstore/weft/cmd/weft/internal/metrics"
 	"github.com/weftstore/weft/metadata"
 	"github.com/weftstore/weft/metadata/etcdkv"
 )
@@ -44,6 +45,14 @@ func (m *Metadata) State(ctx context.Context) []MetadataState {
 		})
 	}
 	asked.Wait()
+	return list
+}
+
+func (m *Metadata) metrics() []metrics.MetadataCluster {
+	list := make([]metrics.MetadataCluster, len(m.Clusters))
+	for i, c := range m.Clusters {
+		list[i] = metrics.MetadataCluster{Name: c.Name, Stats: c.KV.Stats()}
+	}
 	return list
 }
 

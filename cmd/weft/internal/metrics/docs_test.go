@@ -60,6 +60,7 @@ const docsTail = `
 | expression | what it means |
 | --- | --- |
 | ` + "`weft_collector_up == 0`" + ` | a node or the metadata does not answer |
+| ` + "`weft_metadata_up == 0`" + ` for a minute | an etcd cluster does not answer: requests for what it has get 503 |
 | ` + "`weft_target_online == 0`" + ` | a target is not served: ` + "`weft admin status`" + ` names the reason |
 | ` + "`increase(weft_target_corruptions_total[1h]) > 0`" + ` | a disk returns other bytes than it was given; the shards are repaired by themselves |
 | ` + "`weft_store_damaged_sets > 0`" + ` for an hour | repair does not come to an end |
