@@ -139,35 +139,74 @@ func TestSurplus(t *testing.T) {
 	}
 }
 
-// A thousand targets of uneven size in a hundred domains fill up together.
+// A thousand targets of uneven size in uneven domains fill up together, and no domain gets
+// more than M shards of a part, many domains or few. The fullest is within 5 % of the mean
+// where there are domains enough to choose from.
 func TestPlaceFillsEvenly(t *testing.T) {
-	const domains, each, chunk = 100, 10, 1 << 30
-	rng := rand.New(rand.NewPCG(1, 2))
-	sizes := make([]int, domains)
-	for i := range sizes {
-		sizes[i] = each
+	const targets, chunk = 1000, 1 << 30
+	many := make([]int, 0, 100)
+	for i := range cap(many) {
+		many = append(many, 5+i%11) // 5 to 15 targets
 	}
-	s := placer(sizes...)
-	list := s.topology.Load().list
-	var total, used int64
-	for _, tg := range list {
-		n := (200 + rng.Int64N(600)) * chunk
-		tg.free.Store(n)
-		tg.total.Store(n)
-		total += n
+	many[0] += targets - sum(many)
+	for name, c := range map[string]struct {
+		layout  erasure.Layout
+		domains []int
+		even    bool
+	}{
+		"ec:4+2 in 100 domains":  {layout42, many, true},
+		"ec:10+2 in 100 domains": {erasure.Layout{K: 10, M: 2}, many, true},
+		"ec:4+2 in 4 domains":    {layout42, []int{400, 300, 200, 100}, false},
+		"ec:4+2 in 3 domains":    {layout42, []int{500, 400, 100}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			rng := rand.New(rand.NewPCG(1, 2))
+			s := placer(c.domains...)
+			tp := s.topology.Load()
+			if len(tp.list) != targets {
+				t.Fatalf("%d targets", len(tp.list))
+			}
+			var total, used int64
+			for _, tg := range tp.list {
+				n := (200 + rng.Int64N(600)) * chunk
+				tg.free.Store(n)
+				tg.total.Store(n)
+				total += n
+			}
+			shards, fill := c.layout.Shards(), total*3/10
+			if !c.even {
+				fill = total / 100
+			}
+			for used < fill {
+				held := make([]int, len(c.domains))
+				for _, tg := range s.place(c.layout, shards, c.layout.WriteQuorum(), nil, nil) {
+					if tg == nil {
+						t.Fatal("a shard has no place")
+					}
+					tg.free.Add(-chunk)
+					used += chunk
+					if d := tp.domain[tg.id]; held[d] == int(c.layout.M) {
+						t.Fatalf("domain %d has more than %d shards of a part", d, c.layout.M)
+					} else {
+						held[d]++
+					}
+				}
+			}
+			mean := float64(used) / float64(total)
+			for _, tg := range tp.list {
+				if fill := 1 - float64(tg.free.Load())/float64(tg.total.Load()); c.even && fill > mean+0.05 {
+					t.Errorf("target of %d is filled to %.3f, the mean is %.3f", tg.total.Load()/chunk, fill, mean)
+				}
+			}
+		})
 	}
-	for used < total*3/10 {
-		for _, tg := range s.place(layout42, 6, 5, nil, nil) {
-			tg.free.Add(-chunk)
-			used += chunk
-		}
+}
+
+func sum(list []int) (n int) {
+	for _, x := range list {
+		n += x
 	}
-	mean := float64(used) / float64(total)
-	for _, tg := range list {
-		if fill := 1 - float64(tg.free.Load())/float64(tg.total.Load()); fill > mean+0.05 {
-			t.Errorf("target of %d is filled to %.3f, the mean is %.3f", tg.total.Load()/chunk, fill, mean)
-		}
-	}
+	return n
 }
 
 func BenchmarkPlace1000(b *testing.B) {
