@@ -84,6 +84,7 @@ const docsTail = `
 | no room left | 507 InsufficientStorage, a code of this server's |
 | out of memory or too many requests | 503 SlowDown with Retry-After |
 | too few targets answer | 503 ServiceUnavailable with Retry-After |
+| the metadata does not answer, after tries for up to 10 s, or does not tell whether a commit happened | 503 ServiceUnavailable with Retry-After |
 | a body that makes too little progress | 400 RequestTimeout, nothing stored |
 | a read that fails after the header was sent | the connection is aborted |
 | user metadata that is not ASCII | decoded from and returned as RFC 2047 |

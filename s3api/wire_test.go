@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/weftstore/weft/metadata"
 	"github.com/weftstore/weft/store"
 )
 
@@ -164,6 +166,9 @@ func TestFailureBeforeHeader(t *testing.T) {
 	}{
 		{store.ErrBusy, 503, "SlowDown"},
 		{store.ErrUnavailable, 503, "ServiceUnavailable"},
+		{fmt.Errorf("get object: %w", metadata.ErrUnavailable), 503, "ServiceUnavailable"},
+		{metadata.ErrUnknown, 503, "ServiceUnavailable"},
+		{metadata.ErrFenced, 503, "ServiceUnavailable"},
 		{store.ErrDamaged, 500, "InternalError"},
 		{store.ErrFull, 507, "InsufficientStorage"},
 		{errors.New("unknown"), 500, "InternalError"},
