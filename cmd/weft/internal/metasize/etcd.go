@@ -46,7 +46,7 @@ func Etcd(ctx context.Context, o *Config, url string) error {
 }
 
 func etcd(ctx context.Context, o *Config, kv *etcdkv.DB, addr string) error {
-	db, err := newDB(ctx, kv)
+	db, err := newDB(ctx, o, kv)
 	if err != nil {
 		return err
 	}

@@ -26,10 +26,15 @@ import (
 type Config struct {
 	Objects int64
 	Clients int            // how many put at once
+	Group   bool           // their puts are committed together
 	Layout  erasure.Layout // it decides how many targets a record names
 	JSON    bool           // a line of JSON for each figure
 	Out     io.Writer
+	// Progress is told every so often how many objects were put; nil: nobody is.
+	Progress func(objects int64, took time.Duration)
 }
+
+const progressEvery = 250_000
 
 // Figure is one line of the output.
 type Figure struct {
@@ -58,7 +63,7 @@ func Bolt(ctx context.Context, o *Config, dir string) error {
 		return err
 	}
 	defer kv.Close()
-	db, err := newDB(ctx, kv)
+	db, err := newDB(ctx, o, kv)
 	if err != nil {
 		return err
 	}
@@ -81,7 +86,10 @@ func Bolt(ctx context.Context, o *Config, dir string) error {
 
 const bucket = "data"
 
-func newDB(ctx context.Context, kv metadata.KV) (*metadata.DB, error) {
+func newDB(ctx context.Context, o *Config, kv metadata.KV) (*metadata.DB, error) {
+	if o.Group {
+		kv = newGroup(ctx, kv, o.Clients)
+	}
 	db, err := metadata.New(kv, metadata.Options{})
 	if err == nil {
 		_, err = db.CreateBucket(ctx, bucket, "us-east-1")
@@ -98,6 +106,9 @@ func fill(ctx context.Context, o *Config, db *metadata.DB, every int64) (time.Du
 	for range o.Clients {
 		clients.Go(func() {
 			for i := (next.Add(1) - 1) * every; i < o.Objects; i = (next.Add(1) - 1) * every {
+				if o.Progress != nil && i/every%progressEvery == 0 {
+					o.Progress(i, time.Since(begin))
+				}
 				if _, err := db.Put(ctx, bucket, object(db, o, i), metadata.Condition{}); err != nil {
 					errs <- err
 					return
