@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/weftstore/weft/internal/pause"
 	"github.com/weftstore/weft/metadata"
 )
 
@@ -75,7 +76,7 @@ func (w *Worker) Run(ctx context.Context) {
 		if err != nil {
 			wait = min(w.every(), time.Minute)
 		}
-		_ = pause(ctx, wait) // the loop looks at ctx
+		_ = pause.For(ctx, wait) // the loop looks at ctx
 	}
 }
 
@@ -198,21 +199,7 @@ func (w *Worker) throttle(ctx context.Context, n int, begun time.Time) error {
 	if rate <= 0 {
 		rate = DefaultRate
 	}
-	return pause(ctx, time.Duration(n)*time.Second/time.Duration(rate)-time.Since(begun))
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return ctx.Err()
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return pause.For(ctx, time.Duration(n)*time.Second/time.Duration(rate)-time.Since(begun))
 }
 
 func (w *Worker) load(ctx context.Context) (p place, err error) {

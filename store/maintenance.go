@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/weftstore/weft/metadata"
+
+	"github.com/weftstore/weft/internal/pause"
 )
 
 // MaintenanceOptions set the rhythm of the background work.
@@ -76,7 +78,7 @@ func (s *Store) Maintain(ctx context.Context, o MaintenanceOptions) {
 	})
 	m.every(o.SnapshotEvery, "snapshot", s.SnapshotIfChanged)
 	m.work.Go(func() {
-		if pause(ctx, sweepAfter) != nil {
+		if pause.For(ctx, sweepAfter) != nil {
 			return
 		}
 		if _, err := s.sweep(ctx, true, new(CheckResult), nil); err != nil && ctx.Err() == nil {
@@ -98,7 +100,7 @@ func (m *maintenance) every(d time.Duration, name string, fn func(context.Contex
 		return
 	}
 	m.work.Go(func() {
-		for pause(m.ctx, d) == nil {
+		for pause.For(m.ctx, d) == nil {
 			if err := fn(m.ctx); err != nil && m.ctx.Err() == nil {
 				m.s.log.Warn("maintenance failed", "work", name, "error", err)
 			}

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/weftstore/weft/internal/pause"
 )
 
 // Progress of a long operation.
@@ -66,20 +68,5 @@ func (t *throttle) wait(ctx context.Context, n int64) error {
 	due := t.next
 	t.next = t.next.Add(time.Duration(float64(n) / float64(t.rate) * float64(time.Second)))
 	t.mu.Unlock()
-	return pause(ctx, due.Sub(now))
-}
-
-// pause waits for d or for ctx.
-func pause(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return ctx.Err()
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+	return pause.For(ctx, due.Sub(now))
 }

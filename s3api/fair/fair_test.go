@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/weftstore/weft/internal/pause"
 )
 
 // load runs clients of a tenant, each of which works for a while in a place, again and
@@ -20,7 +22,7 @@ func load(ctx context.Context, g *Gate, name string, weight float64, clients int
 				if g.Enter(ctx, &t, name, weight) != nil {
 					return
 				}
-				_ = sleep(ctx, work)
+				_ = pause.For(ctx, work)
 				t.Leave()
 				done.Add(1)
 			}
@@ -133,7 +135,7 @@ func TestSlices(t *testing.T) {
 				}
 				defer tk.Leave()
 				for ctx.Err() == nil {
-					_ = sleep(ctx, time.Millisecond)
+					_ = pause.For(ctx, time.Millisecond)
 					if tk.Moved(ctx, 1<<20) != nil {
 						return
 					}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/weftstore/weft/internal/pause"
 )
 
 // Rates bound what a tenant or a key may use; a zero is no bound.
@@ -105,7 +107,7 @@ func (m *Meter) Request(ctx context.Context, bounds ...Bound) error {
 		if err != nil {
 			return err
 		}
-		if err := sleep(ctx, wait); err != nil {
+		if err := pause.For(ctx, wait); err != nil {
 			return err
 		}
 	}
@@ -120,23 +122,9 @@ func (m *Meter) Bytes(ctx context.Context, n int, bounds ...Bound) error {
 			continue
 		}
 		wait, _ := m.pair(b.Name).bytes.take(float64(n), b.Rates.Bandwidth, 0)
-		if err := sleep(ctx, wait); err != nil {
+		if err := pause.For(ctx, wait); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return nil
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -18,7 +18,9 @@ import (
 
 	"github.com/weftstore/weft/cmd/weft/internal/adminsock"
 	"github.com/weftstore/weft/cmd/weft/internal/gateway"
+	"github.com/weftstore/weft/cmd/weft/internal/metrics"
 	"github.com/weftstore/weft/identity"
+	"github.com/weftstore/weft/internal/freeport"
 	"github.com/weftstore/weft/metadata"
 	"github.com/weftstore/weft/s3api/fair"
 	"github.com/weftstore/weft/s3api/sigv4"
@@ -55,6 +57,11 @@ func wantCode(t *testing.T, what string, err error, code string) {
 func TestTenants(t *testing.T) {
 	cfg := testConfig(t, 4)
 	cfg.AuditLog = filepath.Join(cfg.State, "audit.jsonl")
+	cfg.Counters = metrics.New("test")
+	var err error
+	if cfg.Metrics, err = freeport.Address(); err != nil {
+		t.Fatal(err)
+	}
 	var log bytes.Buffer
 	r := start(t, cfg, slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	ctx := t.Context()
@@ -121,7 +128,9 @@ func TestTenants(t *testing.T) {
 		t.Errorf("anonymous, public bucket: %d", code)
 	}
 
+	scraped := scrape(t, cfg)
 	r.stop()
+	cfg.Counters = metrics.New("test")
 	r = start(t, cfg, slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	cl = r.as(alice.ID, alice.Secret, "")
 	wantCode(t, "after a restart", stat(cl, "data"), "")
@@ -129,7 +138,7 @@ func TestTenants(t *testing.T) {
 	wantCode(t, "a disabled key", put(cl, "data"), "InvalidAccessKeyId")
 	wantCode(t, "its session", put(r.as(session.AccessKey, session.Secret, session.Token), "data"), "InvalidAccessKeyId")
 	wantCode(t, "a wrong secret", put(r.as(roots[0].ID, alice.Secret, ""), "data"), "SignatureDoesNotMatch")
-	answers := r.wrong("http://"+r.Addr()+"/data/k", roots[0], alice, session)
+	answers := scraped + r.wrong("http://"+r.Addr()+"/data/k", roots[0], alice, session) + scrape(t, cfg)
 	r.stop()
 	if audit, err := os.ReadFile(cfg.AuditLog); err != nil || !strings.Contains(string(audit), `"operation":"PutObject"`) || !strings.Contains(string(audit), `"principal":"arn:aws:iam::`+accounts[1].ID+`:user/alice"`) {
 		t.Errorf("audit log: %v\n%s", err, audit)
@@ -189,6 +198,21 @@ func (r *rig) status(url string) int {
 	}
 	resp.Body.Close()
 	return resp.StatusCode
+}
+
+// scrape reads the metrics.
+func scrape(t *testing.T, cfg Config) string {
+	t.Helper()
+	res, err := http.Get("http://" + cfg.Metrics + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil || !strings.Contains(string(text), "weft_s3_requests_total{") {
+		t.Errorf("metrics: %v\n%.2000s", err, text)
+	}
+	return string(text)
 }
 
 // mustNotHold looks for secrets in the log, the state directory and the targets.
