@@ -8,18 +8,14 @@ import (
 	"github.com/minio/minio-go/v7"
 )
 
-// TestRDMACable: the cable of a device, on which two of six nodes are, is pulled under a read and plugged in again. The processes live
+// pullCable: the cable of a device, on which two of six nodes are, is pulled under a read and plugged in again. The processes live
 // on at both ends of connections that are dead.
-func TestRDMACable(t *testing.T) {
-	skipOutside(t)
+func pullCable(t *testing.T, c *cluster, s *s3) {
+	t.Helper()
 	const limit = 90 * time.Second // emulated; without a bound it would never end
 	since := time.Now()
-	c := newCluster(t, "verbs", hosts(t))
-	c.gateway.allowed = "code=ServiceUnavailable"
-	c.start()
-	s := newS3(t)
 	s.put(32 * mib)
-	lap(t, &since, "started, wrote 32 MiB")
+	lap(t, &since, "wrote 32 MiB")
 	objects := resources(t)
 	plugged := true
 	cable := func(state string) {
