@@ -52,8 +52,8 @@
 //	v bucket key 00 id(16)          version: all others, and delete markers
 //	n bucket key                    id(16) of the null version, if that is in v
 //	u bucket key 00 upload(16)      upload under way
-//	p upload(16) number(2)          part, of an upload or of an object completed from it, or the only
-//	                                part of an object that was renamed: upload is the part's set then
+//	p upload(16) number(2)          part, of an upload or of an object completed from it, or of one put in
+//	                                one piece and renamed or appended to: upload is the set of its part 1
 //	p upload(16) 0000               table of contents of a completed upload
 //	e queue 00 position(8)          note: what the outbox has to tell of a change
 //	g position(8)                   garbage

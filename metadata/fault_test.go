@@ -57,6 +57,15 @@ var faultCases = []faultCase{
 		_, err = db.Rename(ctx, "plain", &r)
 		return err
 	}},
+	{"append", func(ctx context.Context, db *metadata.DB, _ *fixture) error {
+		v, _, err := db.Get(ctx, "plain", "k", "")
+		if err != nil {
+			return err
+		}
+		to := *v
+		to.ID, to.Size, to.Upload = db.NewVersionID(), v.Size+10, metadata.UploadOf(v.Inline.Set)
+		return db.Append(ctx, "plain", v.ID, &to, &metadata.Part{Number: 2, Set: metadata.SetID{8}, Size: 10}, metadata.Condition{})
+	}},
 	{"disown", func(ctx context.Context, db *metadata.DB, _ *fixture) error {
 		v, _, err := db.Get(ctx, "plain", "k", "")
 		if err != nil {

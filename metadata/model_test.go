@@ -163,6 +163,8 @@ func (m *model) step() {
 		m.deleteMany()
 	case n < 45 && !m.fixed:
 		m.setVersioning()
+	case n < 46:
+		m.append()
 	case n < 48:
 		m.rename()
 	case n < 50:

@@ -134,7 +134,7 @@ func (m *model) completeAgain(u *modelUpload) {
 	}
 	m.logf("complete %q again", u.key)
 	cur := m.current(u.key)
-	again := cur != nil && cur.upload == u.id
+	again := cur != nil && cur.upload == u.id && len(cur.sets) == len(list)+1 // nothing was appended
 	_, _, err := m.db.PrepareComplete(m.t.Context(), "b", u.key, u.id, list)
 	var done *metadata.CompletedError
 	if m.check("prepare again", err, metadata.ErrNoSuchUpload); errors.As(err, &done) != again {

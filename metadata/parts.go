@@ -62,6 +62,9 @@ func (db *DB) PartByNumber(ctx context.Context, v *Version, number int) (PartSpa
 		if i == toc.len() || int(toc.row(i).Number) != number {
 			return fmt.Errorf("part %d: %w", number, ErrInvalidPart)
 		}
+		if toc.row(i).End > v.Size { // it was appended since
+			return fmt.Errorf("part %d: %w", number, ErrInvalidPart)
+		}
 		span, err = readSpan(r, s, v.Upload, toc, i)
 		return err
 	})

@@ -2,6 +2,7 @@ package metadata_test
 
 import (
 	"errors"
+	"fmt"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -81,6 +82,66 @@ func TestConditionalPutRace(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestAppendRace: of 16 appends to one version one wins, and of 16 renames of an object too.
+func TestAppendRace(t *testing.T) {
+	for name, open := range engines(t) {
+		t.Run(name, func(t *testing.T) {
+			db := newDB(t, open(t))
+			first := smallObject(db, "k")
+			if _, err := db.Put(t.Context(), "b", first, metadata.Condition{}); err != nil {
+				t.Fatal(err)
+			}
+			size := first.Size
+			for number := uint16(2); number < 10; number++ {
+				seen, _, err := db.Get(t.Context(), "b", "k", "")
+				if err != nil {
+					t.Fatal(err)
+				}
+				oneWins(t, metadata.ErrStale, func(int) error {
+					v := *seen
+					v.ID, v.Upload, v.Size = db.NewVersionID(), metadata.UploadOf(first.Inline.Set), size+1
+					part := &metadata.Part{Number: number, Set: metadata.SetID(v.ID), K: 1, Size: 1, Targets: []metadata.TargetID{1}}
+					return db.Append(t.Context(), "b", seen.ID, &v, part, metadata.Condition{})
+				})
+				size++
+			}
+			v, _, err := db.Get(t.Context(), "b", "k", "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if parts, err := db.AllParts(t.Context(), v); err != nil || len(parts) != 9 || v.Size != size {
+				t.Fatalf("%d parts of %d bytes, %v", len(parts), v.Size, err)
+			}
+			oneWins(t, metadata.ErrNoSuchKey, func(i int) error {
+				r := metadata.Rename{From: "k", To: fmt.Sprint("k", i), Seen: v.ID, ID: db.NewVersionID()}
+				_, err := db.Rename(t.Context(), "b", &r)
+				return err
+			})
+		})
+	}
+}
+
+// oneWins runs do 16 times at once; the others must fail with lost.
+func oneWins(t *testing.T, lost error, do func(i int) error) {
+	t.Helper()
+	var won atomic.Int32
+	var wg sync.WaitGroup
+	for i := range 16 {
+		wg.Go(func() {
+			switch err := do(i); {
+			case err == nil:
+				won.Add(1)
+			case !errors.Is(err, lost):
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if won.Load() != 1 {
+		t.Fatalf("%d won", won.Load())
 	}
 }
 

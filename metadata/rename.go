@@ -162,8 +162,8 @@ func (r *Rename) Renamed(v *Version) *Version {
 	return &out
 }
 
-// UploadOf is the upload id under which the part of an object that was put in one piece is
-// kept when it cannot stay in the version's record. No other part has its number there.
+// UploadOf is the upload id under which the part of an object that was put in one piece, with
+// this set, is kept when it cannot stay in the version's record. It stays part 1 there.
 func UploadOf(set SetID) UploadID { return UploadID(set) }
 
 // unfold takes the part of a version out of its record.

@@ -80,7 +80,7 @@ type Version struct {
 	// for an empty object.
 	Inline *Part
 	// Upload is set for a multipart object: its parts are stored under it. It is also set
-	// for an object put in one piece that was renamed; see UploadOf.
+	// for an object put in one piece that was renamed or appended to; see UploadOf.
 	Upload UploadID
 	// Manifest describes an object with an Upload on the targets (a small part whose
 	// bytes are the encoded version and its parts), nil otherwise.

@@ -14,6 +14,7 @@ var (
 	errBucketAlreadyOwnedByYou    = &Error{Code: "BucketAlreadyOwnedByYou", Status: http.StatusConflict, Message: "Your previous request to create the named bucket succeeded and you already own it."}
 	errBucketNotEmpty             = &Error{Code: "BucketNotEmpty", Status: http.StatusConflict, Message: "The bucket you tried to delete is not empty"}
 	errConditionalRequestConflict = &Error{Code: "ConditionalRequestConflict", Status: http.StatusConflict, Message: "A conflicting conditional operation occurred during processing of this request."}
+	errEncryptionMismatch         = &Error{Code: "EncryptionTypeMismatch", Status: http.StatusBadRequest, Message: "The existing object was created with a different encryption type."}
 	errEntityTooLarge             = &Error{Code: "EntityTooLarge", Status: http.StatusBadRequest, Message: "Your proposed upload exceeds the maximum allowed size"}
 	errEntityTooSmall             = &Error{Code: "EntityTooSmall", Status: http.StatusBadRequest, Message: "Your proposed upload is smaller than the minimum allowed size"}
 	errIdempotencyMismatch        = &Error{Code: "IdempotencyParameterMismatch", Status: http.StatusBadRequest, Message: "The request has the token of another request, whose parameters are different."}
@@ -37,6 +38,7 @@ var (
 	errInvalidStorageClass        = &Error{Code: "InvalidStorageClass", Status: http.StatusBadRequest, Message: "The storage class you specified is not valid"}
 	errInvalidTag                 = &Error{Code: "InvalidTag", Status: http.StatusBadRequest, Message: "The tag provided was not a valid tag. This error can occur if the tag did not pass input validation."}
 	errInvalidURI                 = &Error{Code: "InvalidURI", Status: http.StatusBadRequest, Message: "Couldn't parse the specified URI."}
+	errInvalidWriteOffset         = &Error{Code: "InvalidWriteOffset", Status: http.StatusBadRequest, Message: "The write offset value that you specified does not match the current object size."}
 	errKeyTooLong                 = &Error{Code: "KeyTooLongError", Status: http.StatusBadRequest, Message: "Your key is too long"}
 	errKMSNotFound                = &Error{Code: "KMS.NotFoundException", Status: http.StatusBadRequest, Message: "Invalid keyId: there is no such key, or it may not be used"}
 	errMalformedACL               = &Error{Code: "MalformedACLError", Status: http.StatusBadRequest, Message: "The XML you provided was not well-formed or did not validate against our published schema"}
@@ -70,4 +72,5 @@ var (
 	errServiceUnavailable         = &Error{Code: "ServiceUnavailable", Status: http.StatusServiceUnavailable, Message: "Service is unable to handle request."}
 	errSlowDown                   = &Error{Code: "SlowDown", Status: http.StatusServiceUnavailable, Message: "Please reduce your request rate."}
 	errTooManyBuckets             = &Error{Code: "TooManyBuckets", Status: http.StatusBadRequest, Message: "You have attempted to create more buckets than allowed"}
+	errTooManyParts               = &Error{Code: "TooManyParts", Status: http.StatusBadRequest, Message: "You have attempted to add more parts than the maximum of 10000 that are allowed for this object. Copy the object to begin anew."}
 )

@@ -73,6 +73,9 @@ func (f *fakeObjects) Put(ctx context.Context, r *store.PutRequest) (*store.PutR
 	if err != nil {
 		return nil, err
 	}
+	if r.AppendTo != nil {
+		return f.append(ctx, r, &part)
+	}
 	v := &metadata.Version{Key: r.Key, ID: f.db.NewVersionID(), Modified: testTime, Size: r.Size, MD5: sums.MD5, Digest: sums.Digest,
 		Headers: r.Headers, UserMeta: r.UserMeta, Tags: r.Tags, Lock: r.Lock, Attrs: r.Attrs}
 	f.lock(r.Seal, &part)
@@ -85,6 +88,25 @@ func (f *fakeObjects) Put(ctx context.Context, r *store.PutRequest) (*store.PutR
 		return nil, err
 	}
 	return &store.PutResult{ETag: v.ETag(), VersionID: res.VersionID, Sums: sums, Size: r.Size}, nil
+}
+
+func (f *fakeObjects) append(ctx context.Context, r *store.PutRequest, part *metadata.Part) (*store.PutResult, error) {
+	v := *r.AppendTo
+	parts, err := f.db.AllParts(ctx, &v)
+	if err != nil {
+		return nil, err
+	}
+	f.lock(r.Seal, part)
+	if v.Inline != nil {
+		v.Upload, v.Inline = metadata.UploadOf(v.Inline.Set), nil
+	}
+	part.Number = uint16(len(parts) + 1)
+	parts = append(parts, *part)
+	v.ID, v.Size, v.PartCount, v.MD5 = f.db.NewVersionID(), v.Size+r.Size, len(parts), metadata.MultipartMD5(parts)
+	if err := f.db.Append(ctx, r.Bucket, r.AppendTo.ID, &v, part, r.Cond); err != nil {
+		return nil, err
+	}
+	return &store.PutResult{ETag: v.ETag(), Size: v.Size, Sums: store.Sums{MD5: v.MD5, Digest: v.Digest}}, nil
 }
 
 func (f *fakeObjects) PutPart(ctx context.Context, r *store.PartRequest) (*store.PutResult, error) {

@@ -35,7 +35,7 @@ func (c *call) checkHeaders() error {
 		if (name == "X-Amz-Acl" || strings.HasPrefix(name, "X-Amz-Grant-")) && c.hasACLs() {
 			continue // read with what they are for
 		}
-		if strings.HasPrefix(name, "X-Amz-Rename-") && c.route.Operation == "RenameObject" {
+		if strings.HasPrefix(name, "X-Amz-Rename-") && c.route.Operation == "RenameObject" || name == writeOffsetHeader && c.route.Operation == "PutObject" {
 			continue
 		}
 		if err := checkHeader(name, values[0]); err != nil {
@@ -63,7 +63,7 @@ func checkHeader(name, value string) error {
 		return errACLNotSupported
 	}
 	switch name {
-	case "X-Amz-Website-Redirect-Location", "X-Amz-Write-Offset-Bytes", "X-Amz-Mfa":
+	case "X-Amz-Website-Redirect-Location", writeOffsetHeader, "X-Amz-Mfa":
 		return refused()
 	case "X-Amz-Bucket-Object-Lock-Enabled":
 		if !strings.EqualFold(value, "false") && !strings.EqualFold(value, "true") {

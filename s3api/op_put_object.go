@@ -25,6 +25,9 @@ func (c *call) putObject() error {
 	if err != nil {
 		return err
 	}
+	if v := c.r.Header[writeOffsetHeader]; len(v) > 0 {
+		return c.appendObject(v[0], p, tags)
+	}
 	if _, err := c.storeObject(c.body, c.body.Length(), p, tags); err != nil {
 		return err
 	}
@@ -71,10 +74,14 @@ func (c *call) storeObject(body io.Reader, size int64, p *promise, tags map[stri
 		c.set("X-Amz-Version-Id", res.VersionID)
 	}
 	c.setExpiration(res.Size, tags, c.h.cfg.Now())
+	c.setChecksumType(res)
+	return res, nil
+}
+
+func (c *call) setChecksumType(res *store.PutResult) {
 	if t := res.Sums.Digest.Type; t != checksum.Unspecified {
 		c.set("X-Amz-Checksum-Type", t.String())
 	}
-	return res, nil
 }
 
 // openUpload opens the body of an object or a part and reads what is promised of

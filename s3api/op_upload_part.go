@@ -40,13 +40,8 @@ func (c *call) uploadPart() error {
 	default:
 		// The object will have the default checksum, which follows from those of its
 		// parts; what this part promises is computed beside it.
-		side := &sideHash{r: c.body, h: p.algorithm.New()}
-		check := req.Check
-		req.Body, req.Algorithm = side, checksum.None
-		req.Check = func(s store.Sums) error {
-			s.Digest = metadata.Digest{Algorithm: p.algorithm, Sum: side.h.Sum(nil)}
-			return check(s)
-		}
+		req.Algorithm = checksum.None
+		req.Body, req.Check = p.beside(req.Body, req.Check)
 	}
 	res, err := c.h.cfg.Objects.PutPart(c.ctx, req)
 	if err != nil {
@@ -58,6 +53,15 @@ func (c *call) uploadPart() error {
 	c.setStored(res)
 	c.setEncryption(crypt)
 	return c.done(http.StatusOK)
+}
+
+// beside hashes a body as was promised, for a check that is given another checksum.
+func (p *promise) beside(body io.Reader, check func(store.Sums) error) (io.Reader, func(store.Sums) error) {
+	side := &sideHash{r: body, h: p.algorithm.New()}
+	return side, func(s store.Sums) error {
+		s.Digest = metadata.Digest{Algorithm: p.algorithm, Sum: side.h.Sum(nil)}
+		return check(s)
+	}
 }
 
 // sideHash hashes what is read through it.

@@ -48,6 +48,11 @@ type PutRequest struct {
 	// Seal, when not nil, encrypts the object. Its sums are those of Body all the same.
 	Seal *Seal
 	Cond metadata.Condition
+	// AppendTo is the object to append Body to, as it was read; nil: Body is an object of its
+	// own. What the object is besides stays, so only Algorithm, Check, Cond and Seal, with the
+	// object's key, count of the fields above. When another version is current Put fails with
+	// metadata.ErrStale.
+	AppendTo *metadata.Version
 }
 
 // Sums are what was computed while a body was read.

@@ -77,8 +77,8 @@
 // The records hold the geometry, the sums, and the targets as they were chosen. A
 // shard that went elsewhere when its target failed is found by its id, not there.
 // The bytes of a manifest are a record of metadata.EncodeManifest. A descriptor is at
-// most extent.MaxMeta bytes. A renamed object has a manifest with its new key: of several that list
-// a part the newest says what its object is, and the part's own descriptor what it was.
+// most extent.MaxMeta bytes. An object that is renamed, or appended to, gets a new manifest: of several
+// that list a part the newest says what its object is, and the part's own descriptor what it was.
 // A lock that is set with an object is in the version's record;
 // a change of it later is a set of its own, of no bytes, which the version's record in
 // the metadata refers to. Tags that would make a descriptor longer are left out, and

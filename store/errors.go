@@ -16,6 +16,8 @@ var (
 	ErrShortBody = errors.New("body length differs from the announced size")
 	// ErrDescriptor: a chunk's self-description cannot be decoded.
 	ErrDescriptor = errors.New("invalid chunk descriptor")
+	// ErrTooManyParts: the object has as many parts as one may have.
+	ErrTooManyParts = errors.New("too many parts")
 	// ErrClosed: the store is closed.
 	ErrClosed = errors.New("store closed")
 

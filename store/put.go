@@ -30,6 +30,9 @@ func (s *Store) Put(ctx context.Context, req *PutRequest) (*PutResult, error) {
 	if err := s.precheck(ctx, req.Bucket, req.Key, req.Cond); err != nil {
 		return nil, err
 	}
+	if req.AppendTo != nil {
+		return s.append(ctx, req, bucket)
+	}
 	v := &metadata.Version{
 		Key: req.Key, Size: req.Size, Null: bucket.Versioning != metadata.VersioningEnabled,
 		Headers: req.Headers, UserMeta: req.UserMeta, Tags: req.Tags, Lock: req.Lock, Attrs: req.Attrs,

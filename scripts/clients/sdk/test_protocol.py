@@ -38,7 +38,6 @@ def test_object_subresource_not_implemented(put, get, bucket, method, query):
         {"x-amz-server-side-encryption-customer-algorithm": "AES256"},
         {"x-amz-object-lock-mode": "COMPLIANCE", "x-amz-object-lock-retain-until-date": "2031-01-01T00:00:00Z"},
         {"x-amz-object-lock-legal-hold": "ON"},
-        {"x-amz-write-offset-bytes": "3"},
     ],
     ids=lambda h: next(iter(h)),
 )
