@@ -141,6 +141,29 @@ func TestBucketLoggingToItself(t *testing.T) {
 	}
 }
 
+// TestBucketLoggingOfGateways: each delivers what it saw, beside the others.
+func TestBucketLoggingOfGateways(t *testing.T) {
+	e := newEnv(t)
+	for _, b := range []string{"bucket", "logs"} {
+		e.ok("PUT", "/"+b, "")
+	}
+	e.ok("PUT", "/logs?policy", letLogs("logs", "bucket"))
+	e.ok("PUT", "/bucket?logging", loggingDoc("logs", ""))
+	h, err := New(e.h.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := &env{t: t, h: h, db: e.db, objects: e.objects}
+	e.ok("PUT", "/bucket/here", "x")
+	other.ok("PUT", "/bucket/there", "x")
+	other.h.AccessLogs().Flush(t.Context())
+	_, lines := e.logs("logs")
+	all := strings.Join(lines, "\n")
+	if strings.Count(all, " REST.PUT.OBJECT here ") != 1 || strings.Count(all, " REST.PUT.OBJECT there ") != 1 {
+		t.Errorf("%s", all)
+	}
+}
+
 // TestBucketLoggingRefused: who may have logs written where.
 func TestBucketLoggingRefused(t *testing.T) {
 	e := newEnv(t)

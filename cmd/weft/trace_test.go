@@ -7,6 +7,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -14,6 +16,7 @@ import (
 	"time"
 
 	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
 	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	otlp "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/proto"
@@ -179,5 +182,48 @@ func TestTraces(t *testing.T) {
 		if secret == "" || bytes.Contains(s.raw.Bytes(), []byte(secret)) {
 			t.Errorf("%q was sent to the collector", secret)
 		}
+	}
+}
+
+// TestTracesServer: one process makes the same trace.
+func TestTracesServer(t *testing.T) {
+	t.Setenv("OTEL_BSP_SCHEDULE_DELAY", "20") // ms
+	s := newSink(t)
+	dir, addr := t.TempDir(), freePorts(t, 1)[0]
+	config := filepath.Join(dir, "weft.toml")
+	if err := os.WriteFile(config, []byte("trace-endpoint = \""+s.URL+"\"\ntrace-ratio = 1.0\ntrace-clients = true\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	start(t, "server", "--config", config, "--state", filepath.Join(dir, "state"), "--address", addr, "--memory", "64MiB", filepath.Join(dir, "t"))
+	client, err := minio.New(addr, &minio.Options{Creds: credentials.NewStaticV4("root", "rootsecret", ""), Region: "us-east-1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the server takes a bucket", func() bool { return client.MakeBucket(t.Context(), "bkt", minio.MakeBucketOptions{}) == nil })
+	const id = "0af7651916cd43dd8448eb211c80319c"
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+addr+"/bkt/absent", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Traceparent", "00-"+id+"-b7ad6b7169203331-01")
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	if _, err := client.PutObject(t.Context(), "bkt", "k", strings.NewReader("hello"), 5, minio.PutObjectOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	const path = "S3.PutObject/store.put/node.append/node.append/write/server:fsync"
+	until(t, "the trace of the put is whole", func() bool {
+		got, _ := s.paths("PutObject")
+		return got[path] == 1
+	})
+	until(t, "the refused get is traced", func() bool {
+		_, root := s.paths("GetObject")
+		return root.Span != nil
+	})
+	if _, root := s.paths("GetObject"); hex.EncodeToString(root.TraceId) != id || attribute(root, "error.type") != "AccessDenied" || attribute(root, "http.response.status_code") != int64(http.StatusForbidden) {
+		t.Errorf("trace %x of the client %s: %v", root.TraceId, id, root.Attributes)
 	}
 }

@@ -5,7 +5,7 @@
 // Lines wait in memory, at most MaxWaiting bytes of them, and become an object for each
 // source every Options.Every, when there are MaxObject bytes for one, and at Flush. It
 // is best effort, as on AWS: what does not fit is lost, and so is what a crash
-// interrupts and what the target refuses. Lines tell what is lost to the log.
+// interrupts and what the target refuses. The logger is told, and Lost counts the lines.
 //
 // A Log is safe for concurrent use. It never waits in Add.
 package accesslog

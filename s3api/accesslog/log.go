@@ -1,6 +1,7 @@
 package accesslog
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -68,6 +69,7 @@ type Log struct {
 	batches map[batchKey][]byte
 	waiting int // bytes
 	lost    int // lines since it was last told
+	total   int64
 }
 
 // batchKey is what the lines of an object have in common.
@@ -92,6 +94,7 @@ func (l *Log) Add(s Source, r *Record) {
 	defer l.mu.Unlock()
 	if l.waiting+len(line) > MaxWaiting {
 		l.lost++
+		l.total++
 		return
 	}
 	l.waiting += len(line)
@@ -102,6 +105,13 @@ func (l *Log) Add(s Source, r *Record) {
 		default:
 		}
 	}
+}
+
+// Lost counts the lines that were lost or refused.
+func (l *Log) Lost() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.total
 }
 
 // Run delivers until ctx ends. What waits then is for Flush.
@@ -152,6 +162,9 @@ func (l *Log) deliverOne(ctx context.Context, key batchKey, lines []byte) {
 	err := l.o.Put(put, &Object{Source: key.Source, Key: l.name(key), Body: lines})
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if errors.Is(err, ErrRefused) {
+		l.total += int64(bytes.Count(lines, []byte("\n")))
+	}
 	if err == nil || errors.Is(err, ErrRefused) {
 		l.waiting -= len(lines)
 	} else {

@@ -153,9 +153,16 @@ func TestDelivery(t *testing.T) {
 		if len(p.got()) != 3 || len(p.got()[2].Body) > MaxWaiting || l.waiting != 0 {
 			t.Errorf("%d objects when the target is back, %d bytes wait", len(p.got()), l.waiting)
 		}
+		lost := l.Lost()
+		if want := int64(2*MaxWaiting/line - MaxWaiting/line); lost < want-1 || lost > want+1 {
+			t.Errorf("%d lines are counted as lost, want %d", lost, want)
+		}
 		p.fail(ErrRefused)
 		l.Add(s, record())
 		l.Flush(ctx)
+		if n := l.Lost() - lost; n != 1 {
+			t.Errorf("%d lines are counted as refused, of 1", n)
+		}
 		if l.waiting != 0 || len(l.batches) != 0 {
 			t.Error("what is refused waits for ever")
 		}

@@ -49,6 +49,9 @@ func (g *Gateway) s3Server() (*http.Server, error) {
 		return nil, err
 	}
 	g.logs = h.AccessLogs()
+	if m := g.parts.Metrics; m != nil {
+		m.BucketLogs(g.logs.Lost)
+	}
 	server := s3api.NewServer(h)
 	server.Handler = iamapi.New(iamapi.Config{Registry: g.registry, Lookup: g.lookup, Tokens: oidc.New(nil, nil), Region: g.cfg.Region,
 		Next: h, IsService: h.IsService, Access: access, Logger: g.log})

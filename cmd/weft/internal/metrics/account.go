@@ -79,6 +79,13 @@ func (a *accounts) access(r *s3api.Access) {
 	m.seconds.Add(r.Duration.Seconds())
 }
 
+// BucketLogs shows how many lines of buckets' access logs were lost.
+func (s *Set) BucketLogs(lost func() int64) {
+	s.reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "weft_bucket_logging_lost_lines_total", Help: "Lines of buckets' access logs that could not be delivered, or that their target refused.",
+	}, func() float64 { return float64(lost()) }))
+}
+
 // Audit shows how many lines an audit log lost.
 func (s *Set) Audit(lost func() int64) {
 	s.reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{

@@ -88,6 +88,7 @@ func newRig(t *testing.T) *rig {
 	r.Store(r.store)
 	r.access = r.Access(nil)
 	r.Audit(func() int64 { return 0 })
+	r.BucketLogs(func() int64 { return 0 })
 	r.Metadata(func() []MetadataCluster { return []MetadataCluster{{Name: "home"}, {Name: "scratch"}} })
 	return r
 }
