@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/weftstore/weft/metadata"
 	"github.com/weftstore/weft/metadata/kvtest"
@@ -250,6 +251,45 @@ func TestPartitionQueues(t *testing.T) {
 	if got != 45 {
 		t.Errorf("%d notes came", got)
 	}
+}
+
+// TestPartitionPlaces: two gateways whose clocks say the same give places of their own in
+// the queues of two partitions.
+func TestPartitionPlaces(t *testing.T) {
+	engines := []metadata.KV{memkv.New(), memkv.New()}
+	makeBuckets(t, partitioned(t, engines...), "", "x0", "x1")
+	now := time.Now()
+	for _, bucket := range []string{"x0", "x1"} {
+		db, err := metadata.New(engines[0], metadata.Options{
+			More: engines[1:], Place: placed(2), Map: 7, Now: func() time.Time { return now },
+		})
+		must(t, err)
+		db.SetOutbox(func(metadata.Change) ([]metadata.Note, error) { return []metadata.Note{{Queue: "q"}}, nil })
+		for range 20 {
+			_, err := db.Put(t.Context(), bucket, smallObject(db, "k"), metadata.Condition{})
+			must(t, err)
+		}
+	}
+	db := mapped(t, 7, placed(2), engines...)
+	garbage, err := db.Garbage(t.Context(), 100)
+	must(t, err)
+	notes, err := db.Notes(t.Context(), "q", 100)
+	must(t, err)
+	places := map[uint64]bool{}
+	for _, g := range garbage {
+		places[g.Seq] = true
+	}
+	if len(garbage) != 38 || len(places) != 38 {
+		t.Errorf("%d sets of garbage at %d places", len(garbage), len(places))
+	}
+	clear(places)
+	for _, n := range notes {
+		places[n.Seq] = true
+	}
+	if len(notes) != 40 || len(places) != 40 {
+		t.Errorf("%d notes at %d places", len(notes), len(places))
+	}
+	join(t, engines) // no key is in both
 }
 
 // TestPartitionUpload: a multipart object is read by who knows its version only.

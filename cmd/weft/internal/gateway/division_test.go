@@ -280,6 +280,14 @@ func TestRefusedMetadataClusters(t *testing.T) {
 		f.Division = cluster.Division{{Name: "away", URL: url, Buckets: []string{"far*"}}}
 	})
 	first.makeBucket("far1")
+	meta, err := gateway.OpenEtcd(t.Context(), home, r.file.Deployment, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := meta.Whole(t.Context()); err == nil || !strings.Contains(err.Error(), "far") {
+		t.Errorf("the home is read as if it were all: %v", err)
+	}
+	meta.Close()
 	first.end()
 	// Nobody is registered: the map of new buckets may change, but no cluster be left out.
 	refused("left out", "migrate", func(f *cluster.File) { f.Division = nil })

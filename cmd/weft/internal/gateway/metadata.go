@@ -95,6 +95,11 @@ func (m *Metadata) Enter(ctx context.Context, deployment [16]byte) error {
 	return nil
 }
 
+// Whole refuses to take some of the clusters for all.
+func (m *Metadata) Whole(ctx context.Context) error {
+	return member.Whole(ctx, m.Clusters[0].place(), m.division)
+}
+
 func (c *EtcdCluster) place() member.Place {
 	return member.Place{Name: c.Name, Client: c.KV.Client(), Prefix: c.Prefix}
 }

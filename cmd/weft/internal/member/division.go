@@ -55,6 +55,19 @@ func Enter(ctx context.Context, p Place, deployment [16]byte, d cluster.Division
 	return nil
 }
 
+// Whole refuses a division that lacks clusters with which the home shares the metadata:
+// who reads all of it would miss what they have.
+func Whole(ctx context.Context, home Place, d cluster.Division) error {
+	resp, err := home.Client.Get(ctx, home.Prefix+keyMap)
+	if err != nil {
+		return fmt.Errorf("map of the metadata clusters: %w", err)
+	}
+	if len(resp.Kvs) == 0 {
+		return nil
+	}
+	return lacks(resp.Kvs[0].Value, d)
+}
+
 // lacks is an error when the clusters of an older map are not all in a division.
 func lacks(old []byte, d cluster.Division) error {
 	var was cluster.Division

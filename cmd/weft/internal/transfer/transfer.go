@@ -157,8 +157,13 @@ type source struct {
 func openSource(ctx context.Context, p Place) (_ *source, err error) {
 	s := new(source)
 	if p.URL != "" {
-		s.meta, err = gateway.OpenEtcd(ctx, p.URL, p.Deployment, p.Division)
-		return s, err
+		if s.meta, err = gateway.OpenEtcd(ctx, p.URL, p.Deployment, p.Division); err != nil {
+			return nil, err
+		}
+		if err := s.meta.Whole(ctx); err != nil {
+			return nil, errors.Join(err, s.meta.Close())
+		}
+		return s, nil
 	}
 	if s.state, err = statedir.Open(p.State); err != nil {
 		return nil, err
