@@ -241,7 +241,7 @@ func TestPartitionQueues(t *testing.T) {
 		t.Errorf("%d notes, %v", n, err)
 	}
 	got := 0
-	for {
+	for got < 100 {
 		list, err := db.Notes(t.Context(), "q", 7)
 		must(t, err, db.NotesDone(t.Context(), list))
 		if got += len(list); len(list) == 0 {
@@ -250,6 +250,17 @@ func TestPartitionQueues(t *testing.T) {
 	}
 	if got != 45 {
 		t.Errorf("%d notes came", got)
+	}
+}
+
+// TestPartitionCount: the limit of buckets is for all partitions together.
+func TestPartitionCount(t *testing.T) {
+	db := partitioned(t, memkv.New(), memkv.New())
+	for i := range metadata.MaxBuckets {
+		makeBuckets(t, db, "", fmt.Sprint("x", i))
+	}
+	if _, err := db.CreateBucket(t.Context(), "more", ""); !errors.Is(err, metadata.ErrTooManyBuckets) {
+		t.Errorf("one bucket more: %v", err)
 	}
 }
 
@@ -432,6 +443,13 @@ func TestDivide(t *testing.T) {
 		spans, err := three.PartsFor(ctx, v, 0, 5)
 		if err != nil || len(spans) != 1 {
 			t.Errorf("%s: parts %v, %v", bucket, spans, err)
+		}
+		uploads, err := three.ListUploads(ctx, bucket, "", "", "", "", 10)
+		must(t, err)
+		for _, u := range uploads.Entries {
+			if parts, _, err := three.ListParts(ctx, bucket, u.Upload.Key, u.Upload.ID, 0, 10); err != nil || len(parts) != 1 {
+				t.Errorf("%s: parts of an upload under way %v, %v", bucket, parts, err)
+			}
 		}
 	}
 	fillBuckets(t, three, "acc2", "e0", "f1", "g2")
