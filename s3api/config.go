@@ -97,6 +97,7 @@ type Access struct {
 	Principal string // ARN of who that is; "" for nobody
 	Bucket    string
 	Key       string
+	Source    string // key in Bucket that RenameObject takes away; "" for all else
 	Status    int    // as sent; 0 when the connection ended before
 	Code      string // S3 error code; "" on success
 	Sent      int64  // bytes of the response's body

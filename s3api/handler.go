@@ -287,6 +287,9 @@ func (h *Handler) access(c *call, start time.Time, failed *Error, cause error) {
 		Status: c.w.status, Sent: c.w.sent, Received: c.wire.n, Duration: h.cfg.Now().Sub(start)}
 	if c.route != nil {
 		a.Operation = c.route.Operation
+		if a.Operation == "RenameObject" {
+			a.Source, _ = c.renameSource()
+		}
 	}
 	if c.auth != nil {
 		who := c.who()

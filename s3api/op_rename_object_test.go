@@ -99,6 +99,18 @@ func TestRenameObjectToken(t *testing.T) {
 	e.ok("PUT", "/bucket/to?renameObject", "", "X-Amz-Rename-Source: k", "X-Amz-Client-Token: t2")
 }
 
+// TestRenameObjectIsTold: who looks for a key that is gone finds who renamed it.
+func TestRenameObjectIsTold(t *testing.T) {
+	var told []Access
+	e := newEnv(t, func(c *Config) { c.Events.Access = func(a Access) { told = append(told, a) } })
+	e.ok("PUT", "/bucket", "")
+	e.ok("PUT", "/bucket/k", "x")
+	e.ok("PUT", "/bucket/to?renameObject", "", "X-Amz-Rename-Source: /bucket/k")
+	if a := told[len(told)-1]; a.Operation != "RenameObject" || a.Key != "to" || a.Source != "k" {
+		t.Errorf("%+v", a)
+	}
+}
+
 // TestRenameObjectSealed: what opens an object goes with it.
 func TestRenameObjectSealed(t *testing.T) {
 	e := cryptEnv(t)

@@ -24,6 +24,7 @@ type line struct {
 	AccessKey string    `json:"access_key,omitempty"`
 	Bucket    string    `json:"bucket,omitempty"`
 	Key       string    `json:"key,omitempty"`
+	Source    string    `json:"source,omitempty"`
 	Status    int       `json:"status"`
 	Code      string    `json:"code,omitempty"`
 	Sent      int64     `json:"sent"`
@@ -58,7 +59,7 @@ func newLog(s sink, log *slog.Logger) *Log {
 // Access writes a line of a request.
 func (l *Log) Access(a s3api.Access) {
 	b, err := json.Marshal(line{time.Now().UTC(), a.RequestID, a.Operation, a.Method, a.Remote, a.Account, a.Principal, a.AccessKey, //nolint:gosec // the key's id, no secret
-		a.Bucket, a.Key, a.Status, a.Code, a.Sent, a.Received, a.Duration.Microseconds()})
+		a.Bucket, a.Key, a.Source, a.Status, a.Code, a.Sent, a.Received, a.Duration.Microseconds()})
 	if err != nil {
 		return // it has no type that fails
 	}
