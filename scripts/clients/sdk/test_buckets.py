@@ -1,5 +1,7 @@
 """Buckets: create, head, list, location, delete and their errors."""
 
+import json
+
 import pytest
 
 import kit
@@ -93,3 +95,51 @@ def test_bucket_tagging(s3, bucket):
     s3.delete_bucket_tagging(Bucket=bucket)
     with fails(404, "NoSuchTagSet"):
         s3.get_bucket_tagging(Bucket=bucket)
+
+
+def test_settings_that_are_always_the_same(s3, bucket):
+    """They can be read, and written with what they are; what S3 has besides is declined by its name."""
+    assert s3.get_bucket_request_payment(Bucket=bucket)["Payer"] == "BucketOwner"
+    s3.put_bucket_request_payment(Bucket=bucket, RequestPaymentConfiguration={"Payer": "BucketOwner"})
+    with fails(501, "NotImplemented"):
+        s3.put_bucket_request_payment(Bucket=bucket, RequestPaymentConfiguration={"Payer": "Requester"})
+    assert "Status" not in s3.get_bucket_accelerate_configuration(Bucket=bucket)
+    s3.put_bucket_accelerate_configuration(Bucket=bucket, AccelerateConfiguration={"Status": "Suspended"})
+    with fails(501, "NotImplemented"):
+        s3.put_bucket_accelerate_configuration(Bucket=bucket, AccelerateConfiguration={"Status": "Enabled"})
+    with fails(404, "NoSuchWebsiteConfiguration"):
+        s3.get_bucket_website(Bucket=bucket)
+    s3.delete_bucket_website(Bucket=bucket)
+    with fails(404, "ReplicationConfigurationNotFoundError"):
+        s3.get_bucket_replication(Bucket=bucket)
+    s3.delete_bucket_replication(Bucket=bucket)
+
+
+def test_ownership_controls(s3, bucket):
+    with fails(404, "OwnershipControlsNotFoundError"):
+        s3.get_bucket_ownership_controls(Bucket=bucket)
+    for ownership in ("BucketOwnerPreferred", "ObjectWriter", "BucketOwnerEnforced"):
+        rules = {"Rules": [{"ObjectOwnership": ownership}]}
+        s3.put_bucket_ownership_controls(Bucket=bucket, OwnershipControls=rules)
+        assert s3.get_bucket_ownership_controls(Bucket=bucket)["OwnershipControls"] == rules
+    s3.delete_bucket_ownership_controls(Bucket=bucket)
+    with fails(404, "OwnershipControlsNotFoundError"):
+        s3.get_bucket_ownership_controls(Bucket=bucket)
+
+
+def test_public_access_block(s3, bucket):
+    with fails(404, "NoSuchPublicAccessBlockConfiguration"):
+        s3.get_public_access_block(Bucket=bucket)
+    block = {"BlockPublicAcls": True, "IgnorePublicAcls": False, "BlockPublicPolicy": True, "RestrictPublicBuckets": False}
+    s3.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=block)
+    assert s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"] == block
+    statement = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{bucket}/*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    with fails(403, "AccessDenied"):
+        s3.put_bucket_policy(Bucket=bucket, Policy=policy)
+    s3.delete_public_access_block(Bucket=bucket)
+    s3.put_bucket_policy(Bucket=bucket, Policy=policy)
+    assert s3.get_bucket_policy_status(Bucket=bucket)["PolicyStatus"]["IsPublic"] is True
+    s3.delete_bucket_policy(Bucket=bucket)
+    with fails(404, "NoSuchBucketPolicy"):
+        s3.get_bucket_policy(Bucket=bucket)
