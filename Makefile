@@ -31,7 +31,7 @@ test-race: ## Go tests with the race detector
 	CGO_ENABLED=1 $(GO) test -race ./...
 
 test-clients: ## real S3 clients against a running server; SUITES="boto3 rclone" to choose
-	@scripts/test $(or $(SUITES),boto3 acl awscli minio-go rclone restic s3cmd s3fs pyarrow webdataset data torch)
+	@scripts/test $(or $(SUITES),boto3 acl awscli minio-go rclone restic s3cmd s3fs pyarrow webdataset data torch tofu)
 
 test-rdma: ## real RDMA in a virtual machine (SoftRoCE); needs no RDMA hardware and no KVM
 	@scripts/test rdma
