@@ -3,7 +3,9 @@ package etcdkv
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,6 +13,7 @@ import (
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 
 	"github.com/weftstore/weft/metadata"
+	"github.com/weftstore/weft/metadata/etcdkv/etcdtest"
 )
 
 // TestPatience: a request that may be repeated outlasts an election, for a bounded time.
@@ -123,5 +126,63 @@ func TestAway(t *testing.T) {
 	}
 	if err := increment(t.Context(), d, "k"); err != nil {
 		t.Error("afterwards: ", err)
+	}
+}
+
+// TestLeaderKilled: nobody who reads or writes is told of an election.
+func TestLeaderKilled(t *testing.T) {
+	members := etcdtest.StartMembers(t, 3, "http")
+	// Requests end sooner than an election.
+	cfg := Config{Prefix: "/leader/", DialTimeout: time.Minute, RequestTimeout: 500 * time.Millisecond, Patience: 30 * time.Second}
+	for _, m := range members {
+		cfg.Endpoints = append(cfg.Endpoints, m.Addr)
+	}
+	d, err := Open(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	var clients sync.WaitGroup
+	var done [4]atomic.Int64
+	stop := make(chan struct{})
+	for i := range done {
+		clients.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if err := increment(t.Context(), d, fmt.Sprint("k", i)); err != nil {
+					t.Errorf("client %d after %d: %v", i, done[i].Load(), err)
+					return
+				}
+				done[i].Add(1)
+			}
+		})
+	}
+	moved := func() { // all clients get on
+		t.Helper()
+		for i := range done {
+			for was, end := done[i].Load(), time.Now().Add(time.Minute); done[i].Load() < was+5; time.Sleep(time.Millisecond) {
+				if t.Failed() || time.Now().After(end) {
+					t.Fatalf("client %d is at %d", i, done[i].Load())
+				}
+			}
+		}
+	}
+	moved()
+	for _, m := range members {
+		st, err := d.Client().Status(t.Context(), m.Addr)
+		if err == nil && st.Leader == st.Header.MemberId {
+			m.Kill()
+			break
+		}
+	}
+	moved()
+	close(stop)
+	clients.Wait()
+	for i := range done {
+		wantCount(t, d, fmt.Sprint("k", i), uint64(done[i].Load()))
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -38,6 +40,12 @@ func freePort(t testing.TB) string {
 // flags. Without the program the test is skipped, or fails where CI is set.
 func Start(t testing.TB, scheme string, extra ...string) *Server {
 	t.Helper()
+	return StartMembers(t, 1, scheme, extra...)[0]
+}
+
+// StartMembers is Start for a cluster of n.
+func StartMembers(t testing.TB, n int, scheme string, extra ...string) []*Server {
+	t.Helper()
 	path, err := exec.LookPath("etcd")
 	if err != nil {
 		if os.Getenv("CI") != "" {
@@ -45,16 +53,28 @@ func Start(t testing.TB, scheme string, extra ...string) *Server {
 		}
 		t.Skip("no etcd; install it with: scripts/tools etcd")
 	}
-	dir := t.TempDir()
-	s := &Server{t: t, Addr: freePort(t), log: filepath.Join(dir, "log")}
-	url := scheme + "://" + s.Addr
-	peer := "http://" + freePort(t)
-	s.args = append([]string{path, "--name", "a", "--data-dir", filepath.Join(dir, "data"),
-		"--listen-client-urls", url, "--advertise-client-urls", url,
-		"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", "a=" + peer}, extra...)
-	s.Restart()
-	t.Cleanup(s.Kill)
-	return s
+	peers, cluster := make([]string, n), make([]string, n)
+	for i := range n {
+		peers[i] = "http://" + freePort(t)
+		cluster[i] = string(rune('a'+i)) + "=" + peers[i]
+	}
+	list := make([]*Server, n)
+	for i := range n {
+		dir := t.TempDir()
+		s := &Server{t: t, Addr: freePort(t), log: filepath.Join(dir, "log")}
+		url := scheme + "://" + s.Addr
+		s.args = append([]string{path, "--name", string(rune('a' + i)), "--data-dir", filepath.Join(dir, "data"),
+			"--listen-client-urls", url, "--advertise-client-urls", url,
+			"--listen-peer-urls", peers[i], "--initial-advertise-peer-urls", peers[i], "--initial-cluster", strings.Join(cluster, ",")}, extra...)
+		list[i] = s
+		t.Cleanup(s.Kill)
+	}
+	var started sync.WaitGroup
+	for _, s := range list { // a member takes connections when most are there
+		started.Go(s.Restart)
+	}
+	started.Wait()
+	return list
 }
 
 // Restart starts the process again after Kill, on the same data, and returns when it
