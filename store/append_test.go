@@ -311,9 +311,9 @@ func TestAppendWithoutQuorum(t *testing.T) {
 		}
 		chunks := r.stored()
 		for _, ft := range r.targets {
-			commits := 0
+			var commits atomic.Int32
 			ft.fault = func(op string) error {
-				if commits += map[string]int{"append": 1, "commit": 1}[op]; (op == "append" || op == "commit") && commits > after {
+				if (op == "append" || op == "commit") && int(commits.Add(1)) > after {
 					return extent.ErrFull
 				}
 				return nil
