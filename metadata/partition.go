@@ -9,8 +9,8 @@ import (
 // MaxPartitions bounds the engines of a DB.
 const MaxPartitions = 16
 
-// ErrMapChanged: buckets are placed by another map of partitions than this process has.
-// Nothing was done.
+// ErrMapChanged is returned when buckets are placed by another map of partitions than this
+// process has. Nothing was done.
 var ErrMapChanged = errors.New("the metadata clusters were configured anew: start this process again with the configuration of the others")
 
 // keyMap has the number of the map, in each partition when there are several.

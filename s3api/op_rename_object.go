@@ -13,7 +13,7 @@ import (
 const (
 	renamePrefix       = "X-Amz-Rename-Source-"
 	renameSourceHeader = "X-Amz-Rename-Source"
-	clientTokenHeader  = "X-Amz-Client-Token"
+	clientTokenHeader  = "X-Amz-Client-Token" //nolint:gosec // a header's name
 	maxClientToken     = 64
 )
 

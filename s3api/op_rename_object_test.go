@@ -22,7 +22,7 @@ func TestRenameObject(t *testing.T) {
 		e.ok("PUT", "/bucket/to?renameObject", "", "X-Amz-Rename-Source: "+row.source)
 		w := e.ok("GET", "/bucket/to", "")
 		wantHeaders(t, w, "ETag: "+etag, "Content-Type: text/x")
-		if w.Body.String() != row.source || !slices.Equal(w.Header()["x-amz-meta-a"], []string{"b"}) {
+		if w.Body.String() != row.source || !slices.Equal(w.Header()["x-amz-meta-a"], []string{"b"}) { //nolint:staticcheck // sent in lower case
 			t.Errorf("%q: %q", row.key, w.Body)
 		}
 		e.want(404, "NoSuchKey", "GET", path, "")
