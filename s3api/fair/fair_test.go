@@ -43,7 +43,7 @@ func TestShares(t *testing.T) {
 		"a flood of long requests": {100, 16, 20 * time.Millisecond, 1, .40},
 		"weights":                  {100, 16, time.Millisecond, 3, .70},
 		"few clients":              {100, 4, time.Millisecond, 1, .43},
-		"one client":               {100, 1, time.Millisecond, 1, .11},
+		"one client":               {100, 1, time.Millisecond, 1, .10}, // of .11
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			g := NewGate(8, 4096)
