@@ -10,7 +10,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"github.com/weftstore/weft/internal/checksum"
 	"github.com/weftstore/weft/metadata"
@@ -250,56 +249,18 @@ func TestAppendFaults(t *testing.T) {
 }
 
 func appendFault(t *testing.T, kind string, size int, at int64) bool {
-	release, open := newGate()
-	defer open()
 	r := newRig(t, rigOptions{layout: "ec:2+2"})
+	defer r.close()
 	data, more := testBody(size, 7), testBody(size, 8)
 	if err := r.put("k", data); err != nil {
 		t.Fatal(err)
 	}
-	var ops atomic.Int64
-	for _, ft := range r.targets {
-		ft.fault = func(op string) error {
-			if kind == "metadata" || op == "read" || op == "delete" || ops.Add(1)-1 != at {
-				return nil
-			}
-			switch kind {
-			case "error":
-				return errInjected
-			case "full":
-				return extent.ErrFull
-			}
-			<-release
-			return nil
+	return r.faultIn(t, kind, at, func() error { return r.appendTo("k", more) }, func(err error) {
+		if err == nil {
+			data = append(data, more...)
 		}
-	}
-	if kind == "metadata" {
-		r.kv.fail = metadata.ErrQuota // one that is certain
-	}
-	err := r.appendTo("k", more)
-	reached := ops.Load() > at
-	r.kv.mu.Lock()
-	r.kv.fail = nil
-	r.kv.mu.Unlock()
-	if (err != nil) != (kind == "metadata") {
-		t.Fatalf("%s at %d: %v", kind, at, err)
-	}
-	if err == nil {
-		data = append(data, more...)
-	}
-	r.mustGet("k", data)
-	open()
-	synctest.Wait()
-	time.Sleep(20 * time.Second) // of the bubble: the collector has had its turns
-	res, cerr := r.Check(context.Background(), CheckOptions{Deep: true}, nil)
-	if cerr != nil || res.Orphans != 0 || res.Missing+res.Corrupt > 1 {
-		t.Fatalf("%s at %d: %+v, %v", kind, at, res, cerr)
-	}
-	if n := int64(r.stored()); n != res.Shards-res.Missing {
-		t.Fatalf("%s at %d: %d chunks for %d shards", kind, at, n, res.Shards)
-	}
-	r.close()
-	return reached
+		r.mustGet("k", data)
+	})
 }
 
 // Too few targets for the part or for its manifest: the object is as it was.

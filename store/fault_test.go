@@ -32,6 +32,64 @@ func hang(release chan struct{}) func(string) error {
 	return func(string) error { <-release; return nil }
 }
 
+// faultOnce makes operation at, of all targets together and from 0, fail ("error"), find no
+// room ("full") or hang until release is closed. Reads and deletes are not counted. It returns
+// the count.
+func (r *rig) faultOnce(kind string, at int64, release <-chan struct{}) *atomic.Int64 {
+	ops := new(atomic.Int64)
+	for _, ft := range r.targets {
+		ft.fault = func(op string) error {
+			if op == "read" || op == "delete" || ops.Add(1)-1 != at {
+				return nil
+			}
+			switch kind {
+			case "error":
+				return errInjected
+			case "full":
+				return extent.ErrFull
+			}
+			<-release
+			return nil
+		}
+	}
+	return ops
+}
+
+// faultIn runs change with a fault as faultOnce does it, or with a commit of the metadata that
+// fails ("metadata"). Then seen looks at what there is, and no chunk may be left over. It
+// returns whether the fault came.
+func (r *rig) faultIn(t *testing.T, kind string, at int64, change func() error, seen func(err error)) bool {
+	t.Helper()
+	release, open := newGate()
+	defer open()
+	ops := new(atomic.Int64)
+	if kind == "metadata" {
+		r.kv.fail = metadata.ErrQuota // one that is certain
+	} else {
+		ops = r.faultOnce(kind, at, release)
+	}
+	err := change()
+	reached := ops.Load() > at
+	r.kv.mu.Lock()
+	r.kv.fail = nil
+	r.kv.mu.Unlock()
+	if (err != nil) != (kind == "metadata") {
+		t.Fatalf("%s at %d: %v", kind, at, err)
+	}
+	seen(err)
+	open()
+	synctest.Wait()
+	time.Sleep(20 * time.Second) // of the bubble: the collector has had its turns
+	res, cerr := r.Check(context.Background(), CheckOptions{Deep: true}, nil)
+	if cerr != nil || res.Orphans != 0 || res.Missing+res.Corrupt > 1 {
+		t.Fatalf("%s at %d: %+v, %v", kind, at, res, cerr)
+	}
+	if n := int64(r.stored()); n != res.Shards-res.Missing {
+		t.Fatalf("%s at %d: %d chunks for %d shards", kind, at, n, res.Shards)
+	}
+	return reached
+}
+
 // A single fault at operation i of a put, for every i: the put succeeds and the
 // object reads, at once and after everything late has ended.
 func TestFaultAtOperation(t *testing.T) {
@@ -53,23 +111,8 @@ func TestFaultAtOperation(t *testing.T) {
 func faultAt(t *testing.T, kind string, targets, size int, at int64) bool {
 	release, open := newGate()
 	defer open()
-	var ops atomic.Int64
 	r := newRig(t, rigOptions{layout: "ec:2+2", targets: targets})
-	for _, ft := range r.targets {
-		ft.fault = func(op string) error {
-			if op == "read" || op == "delete" || ops.Add(1)-1 != at {
-				return nil
-			}
-			switch kind {
-			case "error":
-				return errInjected
-			case "full":
-				return extent.ErrFull
-			}
-			<-release
-			return nil
-		}
-	}
+	ops := r.faultOnce(kind, at, release)
 	name := fmt.Sprintf("%s at %d of %d bytes, %d targets", kind, at, size, targets)
 	data := testBody(size, 7)
 	if err := r.put("k", data); err != nil {

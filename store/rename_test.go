@@ -283,60 +283,22 @@ func TestRenameFaults(t *testing.T) {
 }
 
 func renameFault(t *testing.T, kind string, size int, at int64) bool {
-	release, open := newGate()
-	defer open()
 	r := newRig(t, rigOptions{layout: "ec:2+2"})
+	defer r.close()
 	data := testBody(size, 7)
 	for k, b := range map[string][]byte{"from": data, "to": testBody(10, 1)} {
 		if err := r.put(k, b); err != nil {
 			t.Fatal(err)
 		}
 	}
-	var ops atomic.Int64
-	for _, ft := range r.targets {
-		ft.fault = func(op string) error {
-			if kind == "metadata" || op == "read" || op == "delete" || ops.Add(1)-1 != at {
-				return nil
-			}
-			switch kind {
-			case "error":
-				return errInjected
-			case "full":
-				return extent.ErrFull
-			}
-			<-release
-			return nil
+	return r.faultIn(t, kind, at, func() error { return r.rename("from", "to") }, func(err error) {
+		if err == nil {
+			r.mustGet("to", data)
+			return
 		}
-	}
-	if kind == "metadata" {
-		r.kv.fail = metadata.ErrQuota // one that is certain
-	}
-	err := r.rename("from", "to")
-	reached := ops.Load() > at
-	r.kv.mu.Lock()
-	r.kv.fail = nil
-	r.kv.mu.Unlock()
-	if (err != nil) != (kind == "metadata") {
-		t.Fatalf("%s at %d: %v", kind, at, err)
-	}
-	if err == nil {
-		r.mustGet("to", data)
-	} else {
 		r.mustGet("from", data)
 		r.mustGet("to", testBody(10, 1))
-	}
-	open()
-	synctest.Wait()
-	time.Sleep(20 * time.Second) // of the bubble: the collector has had its turns
-	res, cerr := r.Check(context.Background(), CheckOptions{Deep: true}, nil)
-	if cerr != nil || res.Orphans != 0 || res.Missing+res.Corrupt > 1 {
-		t.Fatalf("%s at %d: %+v, %v", kind, at, res, cerr)
-	}
-	if n := int64(r.stored()); n != res.Shards-res.Missing {
-		t.Fatalf("%s at %d: %d chunks for %d shards", kind, at, n, res.Shards)
-	}
-	r.close()
-	return reached
+	})
 }
 
 // What was queued for repair before a rename is repaired after it, and a scrub finds what

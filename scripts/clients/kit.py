@@ -20,6 +20,21 @@ def payload(size, seed=0):
     return random.Random(f"{size}/{seed}").randbytes(size)
 
 
+def write_tree(root, big):
+    """Files below root with the names and sizes that clients get wrong, one of them of big bytes; their bytes by name."""
+    files = {
+        "a.txt": b"a",
+        "empty": b"",
+        "dir/b c+d&e.bin": payload(70000),
+        "dir/deep/\u6f22\u5b57.bin": payload(3 * MIB),
+        "big.bin": payload(big),
+    }
+    for name, data in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(data)
+    return files
+
+
 def md5(data):
     return hashlib.md5(data).hexdigest()
 

@@ -40,18 +40,8 @@ def bucket():
 
 @pytest.fixture
 def tree(tmp_path):
-    files = {
-        "a.txt": b"a",
-        "empty": b"",
-        "dir/b c+d&e.bin": kit.payload(70000),
-        "dir/deep/\u6f22\u5b57.bin": kit.payload(3 * kit.MIB),
-        "big.bin": kit.payload(23 * kit.MIB + 5),
-    }
     root = tmp_path / "tree"
-    for name, data in files.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_bytes(data)
-    return root, files
+    return root, kit.write_tree(root, 23 * kit.MIB + 5)
 
 
 PARTS = ("--s3-upload-cutoff", "8M", "--s3-chunk-size", "8M")

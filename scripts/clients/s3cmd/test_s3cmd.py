@@ -48,18 +48,8 @@ def bucket(s3cmd):
 
 @pytest.fixture
 def tree(tmp_path):
-    files = {
-        "a.txt": b"a",
-        "empty": b"",
-        "dir/b c+d&e.bin": kit.payload(70000),
-        "dir/deep/\u6f22\u5b57.bin": kit.payload(3 * kit.MIB),
-        "big.bin": kit.payload(11 * kit.MIB + 5),
-    }
     root = tmp_path / "tree"
-    for name, data in files.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_bytes(data)
-    return root, files
+    return root, kit.write_tree(root, 11 * kit.MIB + 5)
 
 
 PARTS = ("--multipart-chunk-size-mb", 5)
