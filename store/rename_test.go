@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/weftstore/weft/metadata"
-	"github.com/weftstore/weft/node/extent"
 )
 
 // rename renames without conditions.
