@@ -9,7 +9,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 
 	"github.com/weftstore/weft/internal/checksum"
 	"github.com/weftstore/weft/metadata"
@@ -235,17 +234,7 @@ func TestAppendTooManyParts(t *testing.T) {
 // Fault model: as that of TestRenameFaults. Either the object has grown or it is as it was,
 // and no chunk is left over.
 func TestAppendFaults(t *testing.T) {
-	for _, kind := range []string{"error", "full", "hang", "metadata"} {
-		for _, size := range []int{1000, 200_000} {
-			for i := 0; ; i++ {
-				reached := false
-				synctest.Test(t, func(t *testing.T) { reached = appendFault(t, kind, size, int64(i)) })
-				if !reached {
-					break
-				}
-			}
-		}
-	}
+	everyFault(t, appendFault)
 }
 
 func appendFault(t *testing.T, kind string, size int, at int64) bool {

@@ -90,6 +90,23 @@ func (r *rig) faultIn(t *testing.T, kind string, at int64, change func() error, 
 	return reached
 }
 
+// everyFault calls run, which uses faultIn, with each kind of fault at each operation, for small
+// and large objects.
+func everyFault(t *testing.T, run func(t *testing.T, kind string, size int, at int64) (reached bool)) {
+	t.Helper()
+	for _, kind := range []string{"error", "full", "hang", "metadata"} {
+		for _, size := range []int{1000, 200_000} {
+			for i := 0; ; i++ {
+				reached := false
+				synctest.Test(t, func(t *testing.T) { reached = run(t, kind, size, int64(i)) })
+				if !reached {
+					break
+				}
+			}
+		}
+	}
+}
+
 // A single fault at operation i of a put, for every i: the put succeeds and the
 // object reads, at once and after everything late has ended.
 func TestFaultAtOperation(t *testing.T) {

@@ -9,7 +9,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/weftstore/weft/metadata"
@@ -268,17 +267,7 @@ func TestRenameRace(t *testing.T) {
 // Fault model: as that of TestFaultAtOperation, and the metadata fails at any of its commits.
 // Either the rename is done or nothing is, and no chunk is left over.
 func TestRenameFaults(t *testing.T) {
-	for _, kind := range []string{"error", "full", "hang", "metadata"} {
-		for _, size := range []int{1000, 200_000} {
-			for i := 0; ; i++ {
-				reached := false
-				synctest.Test(t, func(t *testing.T) { reached = renameFault(t, kind, size, int64(i)) })
-				if !reached {
-					break
-				}
-			}
-		}
-	}
+	everyFault(t, renameFault)
 }
 
 func renameFault(t *testing.T, kind string, size int, at int64) bool {

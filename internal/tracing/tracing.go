@@ -86,11 +86,7 @@ func scopeOf(ctx context.Context) *scope {
 
 // Start begins a span below that of ctx, if it has one. End it.
 func Start(ctx context.Context, name string) (context.Context, Span) {
-	s := scopeOf(ctx)
-	if s == nil {
-		return ctx, Span{}
-	}
-	return s.child(ctx, name, trace.SpanKindInternal)
+	return start(ctx, name, trace.SpanKindInternal)
 }
 
 // StartRepeated is Start for what happens any number of times in a request. Beyond
@@ -101,16 +97,20 @@ func StartRepeated(ctx context.Context, name string) (context.Context, Span) {
 
 // Call is Start for a request to another process.
 func Call(ctx context.Context, name string) (context.Context, Span) {
-	s := scopeOf(ctx)
-	if s == nil {
-		return ctx, Span{}
-	}
-	return s.child(ctx, name, trace.SpanKindClient)
+	return start(ctx, name, trace.SpanKindClient)
 }
 
 // CallRepeated is Call as StartRepeated is Start.
 func CallRepeated(ctx context.Context, name string) (context.Context, Span) {
 	return startRepeated(ctx, name, trace.SpanKindClient)
+}
+
+func start(ctx context.Context, name string, kind trace.SpanKind) (context.Context, Span) {
+	s := scopeOf(ctx)
+	if s == nil {
+		return ctx, Span{}
+	}
+	return s.child(ctx, name, kind)
 }
 
 func startRepeated(ctx context.Context, name string, kind trace.SpanKind) (context.Context, Span) {

@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"slices"
 	"time"
+
+	"github.com/weftstore/weft/internal/pause"
 )
 
 // Compact gives back the space of shared extents that are more than half dead:
@@ -288,12 +290,5 @@ func (p *pacer) wait(ctx context.Context, n int64) error {
 	if ahead < 10*time.Millisecond {
 		return ctx.Err() // not worth a timer
 	}
-	timer := time.NewTimer(ahead)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return pause.For(ctx, ahead)
 }

@@ -57,6 +57,14 @@ def empty_bucket(s3, bucket):
     s3.delete_bucket(Bucket=bucket)
 
 
+def fresh_bucket(s3, prefix="t"):
+    """For a fixture to yield from: the name of a new bucket, which is emptied and deleted after the test."""
+    name = bucket_name(prefix)
+    s3.create_bucket(Bucket=name)
+    yield name
+    empty_bucket(s3, name)
+
+
 def resolve_localhost_names():
     """Makes every name under localhost (RFC 6761) resolve to the loopback address, as most resolvers do."""
     real = socket.getaddrinfo

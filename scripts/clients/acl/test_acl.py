@@ -33,10 +33,7 @@ def other():
 
 @pytest.fixture
 def bucket(s3):
-    name = kit.bucket_name("acl")
-    s3.create_bucket(Bucket=name)
-    yield name
-    kit.empty_bucket(s3, name)
+    yield from kit.fresh_bucket(s3, "acl")
 
 
 def account(s3):

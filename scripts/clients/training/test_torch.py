@@ -28,10 +28,7 @@ def s3():
 @pytest.fixture
 def bucket(s3):
     """The name of a fresh bucket, emptied and deleted after the test."""
-    name = kit.bucket_name("torch")
-    s3.create_bucket(Bucket=name)
-    yield name
-    kit.empty_bucket(s3, name)
+    yield from kit.fresh_bucket(s3, "torch")
 
 
 @pytest.fixture
