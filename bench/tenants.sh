@@ -22,7 +22,7 @@ rate() { python3 -c 'import json,sys; print(json.load(open(sys.argv[1]))["cases"
 
 for gate in ${GATES:-with without}; do
   [ $gate = with ] && port=29211 || port=29212
-  places=(--places "${PLACES:-0}"); [ $gate = with ] || places=(--places 1000000)
+  places=(--places "${PLACES:-0}"); [ $gate = with ] || places=(--places 4096)
   mkdir -p "$work/$gate"/{s,1,2,3,4}
   "$bin" server --address "127.0.0.1:$port" --state "$work/$gate/s" --memory 512MiB "${places[@]}" "$work/$gate"/{1,2,3,4} >"$work/$gate.log" 2>&1 &
   server=$!

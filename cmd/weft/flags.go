@@ -34,7 +34,7 @@ func addGatewayFlags(cmd *cobra.Command, cfg *gateway.Config) {
 	f.StringVar(&cfg.AuditLog, "audit-log", "", "file to append a line of JSON to for each request")
 	f.StringVar(&cfg.AuditWebhook, "audit-webhook", "", "URL to post those lines to instead; they wait in the state directory while it is away")
 	f.StringVar(&cfg.AuditTokenFile, "audit-token-file", "", "file with the bearer token of the webhook")
-	f.IntVar(&cfg.Places, "places", 0, "requests at work at once while several accounts contend (default 8 for each core)")
+	f.IntVar(&cfg.Places, "places", 0, "requests at work at once while several accounts contend (default 8 for each core; 4096 lets all in as they come)")
 	f.StringVar(&cfg.Keyring, "keyring", "", "file that seals the secrets of access keys (default keyring in the state directory)")
 	f.DurationVar((*time.Duration)(&cfg.LostAfter), "lost-after", time.Duration(cfg.LostAfter), "how long a target may be away until what it had is made anew on others; 0s is for ever")
 	f.StringSliceVar(&cfg.KMSKeys, "kms-key", cfg.KMSKeys, "name of a key for SSE-KMS, the first is the default; repeatable")

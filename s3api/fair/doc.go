@@ -8,12 +8,25 @@
 // tenant is there nobody waits. Once there are two or more, at most Places requests work
 // at once, and a place that becomes free goes to the waiting request whose tenant has had
 // the least time in places, divided by its weight. A tenant that comes back after a pause
-// starts level with the others: it has no claim for what it did not use.
+// starts level with the others but for a small credit, which carries those whose few
+// clients all stand idle at times; it has no claim for more that it did not use.
 //
 // A request that moves many bytes is asked to queue again after each [Slice], so that
 // long transfers share like short ones; and a place that is held for longer than [Hold],
 // as by a client that reads slowly, is given to somebody else meanwhile. So a place means
 // work, and clients that stand still cannot take all of them.
+//
+// # Rounds
+//
+// A request that never blocks, such as a small read from the page cache, runs from its
+// place's beginning to its end without another goroutine coming between. Places would
+// always be free then, and the queue would be the scheduler's, which is first come, first
+// served: 256 connections get 16 times what 16 get. So while several tenants contend,
+// requests are let in by small rounds, and the next round waits until the runtime has
+// looked at the network, which it does when no goroutine can run: by then every request
+// that has arrived stands in the gate's queue. [Gate.KeepRounds] notices that moment by a
+// pipe: the last request of a round writes to it, and the runtime reports the pipe along
+// with the connections that have become readable.
 //
 // # Rates
 //
@@ -34,6 +47,8 @@ const (
 	Slice   = 4 << 20
 	Hold    = 500 * time.Millisecond
 	MaxWait = 5 * time.Second
+	// credit is the time in places by which a tenant that was away is ahead when it is back.
+	credit = 500 * time.Millisecond
 	// recent is how long a tenant without requests still counts as one of several.
 	recent = time.Second
 	// maxTenants bounds what is remembered.

@@ -18,6 +18,7 @@ type Gate struct {
 	virtual time.Duration // virtual time of the last admission
 	waiting int
 	timer   *time.Timer // runs while somebody waits, to take places from those who hold them long
+	round   round
 }
 
 type tenant struct {
@@ -64,27 +65,31 @@ func (g *Gate) Enter(ctx context.Context, t *Ticket, name string, weight float64
 func (g *Gate) wait(ctx context.Context, t *Ticket) error {
 	tn := t.tenant
 	if tn.working+tn.queue.Len() == 0 {
-		tn.used = max(tn.used, g.virtual) // it had a pause
+		tn.used = max(tn.used, g.virtual-credit)
 	}
 	if g.waiting == 0 && g.free() {
-		g.admit(tn, t)
+		ring := g.admit(tn, t)
 		g.mu.Unlock()
+		ring()
 		return nil
 	}
-	turn := make(chan struct{})
-	me := tn.queue.PushBack(&waiter{turn, t})
+	w := &waiter{turn: make(chan struct{}), ticket: t}
+	me := tn.queue.PushBack(w)
 	g.waiting++
 	g.arm()
 	g.mu.Unlock()
 	select {
-	case <-turn:
+	case <-w.turn:
+		w.ring()
+		t.begin()
 		return nil
 	case <-ctx.Done():
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	select {
-	case <-turn: // both happened: the place is there
+	case <-w.turn: // both happened: the place is there
+		w.ring()
 		g.leave(t)
 	default:
 		tn.queue.Remove(me)
@@ -97,11 +102,12 @@ func (g *Gate) wait(ctx context.Context, t *Ticket) error {
 type waiter struct {
 	turn   chan struct{}
 	ticket *Ticket
+	ring   func() // as admit says
 }
 
 // free tells whether a request may work now.
 func (g *Gate) free() bool {
-	return g.held.Len() < g.places || len(g.tenants) < 2 || g.alone()
+	return g.held.Len() < g.places && g.round.open() || len(g.tenants) < 2 || g.alone()
 }
 
 // alone tells whether one tenant at most was there lately; those that were not are forgotten.
@@ -130,11 +136,24 @@ func (g *Gate) tenant(name string) *tenant {
 	return tn
 }
 
-func (g *Gate) admit(tn *tenant, t *Ticket) {
+// admit gives a ticket a place. What it returns is to be called as the request begins, without
+// the lock: it announces the next round after the last request of this one.
+func (g *Gate) admit(tn *tenant, t *Ticket) (ring func()) {
 	tn.working++
 	t.since = time.Now()
 	t.place = g.held.PushBack(t)
 	g.virtual = max(g.virtual, tn.used)
+	if len(g.tenants) > 1 {
+		return g.round.take()
+	}
+	return silent
+}
+
+// begin counts from now what was let in earlier: to wait for a processor is not work.
+func (t *Ticket) begin() {
+	t.gate.mu.Lock()
+	defer t.gate.mu.Unlock()
+	t.since = time.Now()
 }
 
 // charge adds the time since the last charge to what the tenant has used.
@@ -167,7 +186,7 @@ func (g *Gate) next() {
 		}
 		w := least.queue.Remove(least.queue.Front()).(*waiter)
 		g.waiting--
-		g.admit(least, w.ticket)
+		w.ring = g.admit(least, w.ticket)
 		close(w.turn)
 	}
 }

@@ -29,6 +29,14 @@ func (g *Gateway) s3Server() (*http.Server, error) {
 				"status", a.Status, "code", a.Code, "err", a.Err)
 		}
 	})
+	gate := fair.NewGate(g.places(), requests/2)
+	if g.places() < requests {
+		g.background(func(ctx context.Context) {
+			if err := gate.KeepRounds(ctx); err != nil {
+				g.log.Warn("small requests of tenants share the gateway first come, first served", "err", err)
+			}
+		})
+	}
 	h, err := s3api.New(s3api.Config{
 		Auth:    &sigv4.Verifier{Region: g.cfg.Region, Lookup: g.lookup},
 		Buckets: g.parts.Meta.DB, Versions: g.parts.Meta.DB, Listings: g.parts.Meta.DB, Uploads: g.parts.Meta.DB,
@@ -41,7 +49,7 @@ func (g *Gateway) s3Server() (*http.Server, error) {
 		Logger:  g.log,
 		Events:  s3api.Events{Access: access},
 		Tracer:  g.parts.Tracer, LogEvery: time.Duration(g.cfg.LogEvery),
-		Gate:   fair.NewGate(g.places(), requests/2),
+		Gate:   gate,
 		Meter:  fair.NewMeter(),
 		Limits: s3api.Limits{Requests: requests},
 	})
