@@ -116,20 +116,22 @@ func (a *acl) public() bool {
 	return slices.ContainsFunc(a.Grants, func(g grant) bool { return g.Group == allUsers || g.Group == authenticated })
 }
 
-// grants reports whether the list gives a permission to an account, "" being nobody's;
-// private: grants to groups do not count.
-func (a *acl) grants(account, canonicalID, perm string, private bool) bool {
+// grants reports whether the list gives a permission to who asks; private: grants to
+// everybody do not count.
+func (a *acl) grants(who *Principal, canonicalID, perm string, private bool) bool {
 	return slices.ContainsFunc(a.Grants, func(g grant) bool {
 		if g.Permission != perm && g.Permission != permFull {
 			return false
 		}
 		switch g.Group {
 		case "":
-			return account != "" && g.ID == canonicalID
+			return who.Account != "" && g.ID == canonicalID
 		case allUsers:
 			return !private
 		case authenticated:
-			return !private && account != ""
+			return !private && who.Account != ""
+		case logDelivery:
+			return who.Service == loggingService
 		}
 		return false
 	})
@@ -143,6 +145,9 @@ var grantHeaders = [...]struct{ header, permission string }{
 
 // headerACL is the list that a request asks for by its headers; nil if it asks for none.
 func (c *call) headerACL(owner, bucketOwner string) (*acl, error) {
+	if c.given != nil {
+		return c.given, nil
+	}
 	canned := c.r.Header.Get("X-Amz-Acl")
 	if canned != "" {
 		if c.hasGrants() {
@@ -226,7 +231,16 @@ func (h *Handler) documentACL(data []byte, owner string) (*acl, error) {
 	if o := root.child("Owner"); o != nil && o.value("ID") != "" && o.value("ID") != h.canonicalID(owner) {
 		return nil, errAccessDenied
 	}
-	a := &acl{Owner: owner, Grants: []grant{}}
+	a := &acl{Owner: owner}
+	if a.Grants, err = readGrants(list); err != nil {
+		return nil, err
+	}
+	return a, a.check()
+}
+
+// readGrants reads the elements Grant of a list.
+func readGrants(list *element) ([]grant, error) {
+	grants := make([]grant, 0, len(list.children))
 	for i := range list.children {
 		e := &list.children[i]
 		who := e.child("Grantee")
@@ -243,18 +257,26 @@ func (h *Handler) documentACL(data []byte, owner string) (*acl, error) {
 		if err != nil {
 			return nil, err
 		}
-		a.Grants = append(a.Grants, g)
+		grants = append(grants, g)
 	}
-	return a, a.check()
+	return grants, nil
 }
 
-// document shows a list.
+// aclDocument shows a list.
 func (h *Handler) aclDocument(a *acl) *doc {
 	d := newDoc("AccessControlPolicy", 1024)
 	d.owner("Owner", h.canonicalID(a.Owner))
 	d.open("AccessControlList")
-	for i := range a.Grants {
-		g := &a.Grants[i]
+	d.grants(a.Grants)
+	d.close("AccessControlList")
+	d.close("AccessControlPolicy")
+	return d
+}
+
+// grants adds an element Grant for each.
+func (d *doc) grants(list []grant) {
+	for i := range list {
+		g := &list[i]
 		d.open("Grant")
 		d.raw(`<Grantee xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="`)
 		if g.Group != "" {
@@ -269,7 +291,4 @@ func (h *Handler) aclDocument(a *acl) *doc {
 		d.str("Permission", g.Permission)
 		d.close("Grant")
 	}
-	d.close("AccessControlList")
-	d.close("AccessControlPolicy")
-	return d
 }

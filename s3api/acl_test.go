@@ -205,7 +205,7 @@ func FuzzACL(f *testing.F) {
 	h := &Handler{}
 	f.Fuzz(func(t *testing.T, data []byte, text string) {
 		if a, err := decodeACL(text); err == nil {
-			a.grants("x", "y", permRead, false)
+			a.grants(rootOf(accountA), "y", permRead, false)
 		}
 		a, err := h.documentACL(data, accountA)
 		if err != nil {

@@ -68,6 +68,9 @@ func (d *discard) Header() http.Header         { return d.h }
 func (d *discard) Write(p []byte) (int, error) { return len(p), nil }
 func (d *discard) WriteHeader(int)             {}
 
+func (d *discard) SetReadDeadline(time.Time) error  { return nil }
+func (d *discard) SetWriteDeadline(time.Time) error { return nil }
+
 func benchHandler(b *testing.B, auth Authenticator, prepare ...func(*env) error) *Handler {
 	data := bytes.Repeat([]byte("x"), 4096)
 	o := &oneObject{data: data, v: &metadata.Version{Modified: time.Unix(1e9, 0), Size: 4096,

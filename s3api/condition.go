@@ -103,17 +103,19 @@ func writeCondition(h http.Header) (metadata.Condition, error) {
 
 // tagCondition reads If-Match and If-None-Match, or the headers that have a prefix.
 func tagCondition(h http.Header, prefix string) (c metadata.Condition, err error) {
-	for _, row := range [...]struct {
-		name string
-		into *[]string
-	}{{prefix + "If-Match", &c.IfMatch}, {prefix + "If-None-Match", &c.IfNoneMatch}} {
-		if v := h[row.name]; len(v) > 0 {
-			if *row.into, err = etagList(strings.Join(v, ","), row.name); err != nil {
-				return c, err
-			}
-		}
+	if c.IfMatch, err = etagsOf(h, prefix+"If-Match"); err == nil {
+		c.IfNoneMatch, err = etagsOf(h, prefix+"If-None-Match")
 	}
-	return c, nil
+	return c, err
+}
+
+// etagsOf reads a header that lists entity tags; nil without it.
+func etagsOf(h http.Header, name string) ([]string, error) {
+	v := h[name]
+	if len(v) == 0 {
+		return nil, nil
+	}
+	return etagList(strings.Join(v, ","), name)
 }
 
 // datedCondition is tagCondition with the dates.

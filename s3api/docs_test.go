@@ -48,7 +48,7 @@ const docsTail = `
 | ` + "`//`, `.`, `%2F`" + ` and trailing slashes in a key | kept as they are |
 | NUL or invalid UTF-8 in a key | 400 InvalidArgument |
 | headers for website redirects, MFA | 501 NotImplemented |
-| bucket logging | lines in AWS's format, without turn-around time; objects every ` + "`--bucket-logging-every`" + ` and at 1 MiB, by each gateway; the target is in the same account, and its policy lets ` + "`logging.s3.amazonaws.com`" + ` put objects (aws:SourceArn, aws:SourceAccount); TargetGrants is 501; secrets of presigned URLs are left out |
+| bucket logging | lines in AWS's format; objects every ` + "`--bucket-logging-every`" + ` and at 1 MiB, by each gateway; the target is in the same account, and its policy lets ` + "`logging.s3.amazonaws.com`" + ` put objects (aws:SourceArn, aws:SourceAccount), or its access control list the group LogDelivery; secrets of presigned URLs are left out |
 | ` + "`x-amz-write-offset-bytes`" + ` of PutObject | in every bucket that was never versioned, others are 409 InvalidBucketState; an object that is not there has no size but for 0; of several who append at one offset one succeeds, the others get 400 InvalidWriteOffset |
 | what an append keeps | metadata, content type, tags, encryption and access control list of the object; user metadata, tags, locks and lists in the request are 400 InvalidRequest, its other headers are ignored. SSE-C needs the customer's key with each append |
 | ETag and checksum after an append | the ETag is one of parts; the checksum is that of the whole when it is a CRC of the full object, others are gone |

@@ -24,6 +24,12 @@ const (
 	maxSSEContext = 8 << 10
 )
 
+// What a customer's key comes in, joined once.
+var (
+	sseHeaders     = [...]string{ssePrefix + "Algorithm", ssePrefix + "Key", ssePrefix + "Key-Md5"}
+	sseCopyHeaders = [...]string{sseCopyPrefix + "Algorithm", sseCopyPrefix + "Key", sseCopyPrefix + "Key-Md5"}
+)
+
 // customerKey is a key that a client sends with each request.
 type customerKey struct {
 	key kms.Key
@@ -32,8 +38,11 @@ type customerKey struct {
 
 // customerKey reads the three headers of a customer's key, nil when there is none.
 func (c *call) customerKey(prefix string) (*customerKey, error) {
-	h := c.r.Header
-	algorithm, key, sum := h.Get(prefix+"Algorithm"), h.Get(prefix+"Key"), h.Get(prefix+"Key-Md5")
+	h, names := c.r.Header, &sseHeaders
+	if prefix == sseCopyPrefix {
+		names = &sseCopyHeaders
+	}
+	algorithm, key, sum := h.Get(names[0]), h.Get(names[1]), h.Get(names[2])
 	if algorithm == "" && key == "" && sum == "" {
 		return nil, nil
 	}

@@ -68,6 +68,7 @@ type call struct {
 	ask      question // memory of authorize
 	document asked
 	turn     turn
+	given    *acl // the list of what a service writes; nil: what the headers ask for
 
 	// vals backs the one-element header values, so that they cost no allocation.
 	vals  [24]string
@@ -81,7 +82,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	start := h.cfg.Now()
 	c := &call{h: h, r: r, ctx: r.Context(), id: h.requestID()}
-	c.w.init(w, &h.cfg.Limits)
+	c.w.init(w, &h.cfg)
 	if h.cfg.Gate != nil || h.cfg.Meter != nil {
 		c.w.moved, c.wire.moved = c, c
 	}
@@ -89,7 +90,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header["X-Amz-Id-2"] = h.hostID
 	header["Server"] = h.server
-	c.wire.init(r.Body, &c.w, &h.cfg.Limits)
+	c.wire.init(r.Body, &c.w)
 
 	var failed *Error
 	var cause error

@@ -38,8 +38,8 @@ func (h *Handler) deliverLog(ctx context.Context, o *accesslog.Object) error {
 	}).WithContext(ctx)
 	c := &call{h: h, r: r, ctx: ctx, id: h.requestID(), target: target{bucket: o.Target, key: o.Key}, route: h.putRoute,
 		auth: &sigv4.Result{Mode: sigv4.PayloadUnsigned, Identity: sigv4.Identity{AccessKey: loggingService, Owner: who}}}
-	c.w.init(&nobody{header: http.Header{}}, &h.cfg.Limits)
-	c.wire.init(r.Body, &c.w, &h.cfg.Limits)
+	c.w.init(&nobody{header: http.Header{}}, &h.cfg)
+	c.wire.init(r.Body, &c.w)
 	err := c.authorize()
 	if err == nil && c.state.owner != o.Account {
 		err = errAccessDenied
@@ -49,6 +49,14 @@ func (h *Handler) deliverLog(ctx context.Context, o *accesslog.Object) error {
 	}
 	if err != nil {
 		return err
+	}
+	if o.Grants != "" {
+		c.given = h.privateACL(o.Account)
+		grants, err := decodeGrants(o.Grants)
+		if err != nil {
+			return err
+		}
+		c.given.Grants = append(c.given.Grants, grants...)
 	}
 	c.withOrigin()
 	return c.route.run(c)
@@ -113,16 +121,17 @@ func (c *call) logDeleted(item *metadata.DeleteItem, failed *Error) {
 		status, code = failed.Status, failed.Code
 	}
 	rec := c.logRecord(s, c.h.cfg.Now(), "BATCH.DELETE.OBJECT", item.Key, item.VersionID, status, code)
-	rec.Method, rec.Sent, rec.ObjectSize, rec.Total = "", -1, -1, -time.Millisecond // as S3 has them
+	rec.Method, rec.Sent, rec.ObjectSize, rec.Total, rec.Turnaround = "", -1, -1, -time.Millisecond, -time.Millisecond // as S3 has them
 	c.h.logs.Add(*s.logging, rec)
 }
 
 func (c *call) logRecord(s *bucketState, start time.Time, operation, key, version string, status int, code string) *accesslog.Record {
-	r := c.r
+	r, end := c.r, c.h.cfg.Now()
 	rec := &accesslog.Record{
 		Owner: c.h.canonicalID(s.owner), Bucket: s.Name, Time: start, RequestID: c.id, Operation: operation, Key: key,
 		Method: r.Method, Path: r.URL.EscapedPath(), Query: r.URL.RawQuery, Proto: r.Proto, Status: status, Code: code,
-		Sent: c.w.sent, ObjectSize: c.logSize(), Total: c.h.cfg.Now().Sub(start), Referer: r.Referer(), UserAgent: r.UserAgent(),
+		Sent: c.w.sent, ObjectSize: c.logSize(), Total: end.Sub(start), Turnaround: c.turnaround(start, end),
+		Referer: r.Referer(), UserAgent: r.UserAgent(),
 		VersionID: version, HostID: c.h.cfg.HostID, Host: r.Host,
 	}
 	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
@@ -143,6 +152,22 @@ func (c *call) logRecord(s *bucketState, start time.Time, operation, key, versio
 		rec.Cipher = tls.CipherSuiteName(r.TLS.CipherSuite)
 	}
 	return rec
+}
+
+// turnaround is the time from the last byte of the request to the first of the answer's
+// body, or to its end without one; negative for a request that did not come to its end.
+func (c *call) turnaround(start, end time.Time) time.Duration {
+	from, to := c.wire.ended, c.w.began
+	if c.wire.n == 0 {
+		from = start
+	}
+	if to.IsZero() {
+		to = end
+	}
+	if from.IsZero() {
+		return -time.Millisecond
+	}
+	return to.Sub(from)
 }
 
 // logSize is the size of the object that was read or written, -1 when it is not known.

@@ -29,6 +29,15 @@ func (c *call) getBucketLogging() error {
 		}
 		d.open("LoggingEnabled")
 		d.str("TargetBucket", cfg.Target)
+		if cfg.Grants != "" {
+			grants, err := decodeGrants(cfg.Grants)
+			if err != nil {
+				return err
+			}
+			d.open("TargetGrants")
+			d.grants(grants)
+			d.close("TargetGrants")
+		}
 		d.str("TargetPrefix", cfg.Prefix)
 		if cfg.Partitioned {
 			d.open("TargetObjectKeyFormat")
@@ -63,7 +72,7 @@ func (c *call) putBucketLogging() error {
 		if err != nil {
 			return err
 		}
-		if err := c.checkLogTarget(cfg.Target); err != nil {
+		if err := c.checkLogTarget(cfg); err != nil {
 			return err
 		}
 		encoded, err := json.Marshal(cfg)
@@ -76,15 +85,18 @@ func (c *call) putBucketLogging() error {
 }
 
 func parseLogging(e *element) (*accesslog.Config, error) {
-	if e.child("TargetGrants") != nil {
-		return nil, errNotImplemented.saying("TargetGrants is not implemented; let readers in by the policy of the target bucket.")
-	}
 	if e.child("TargetBucket") == nil || e.child("TargetPrefix") == nil {
 		return nil, errMalformedXML
 	}
 	cfg := &accesslog.Config{Target: e.value("TargetBucket"), Prefix: e.value("TargetPrefix")}
 	if len(cfg.Prefix) > maxLogPrefix {
 		return nil, errInvalidArgument.saying("The target prefix is too long")
+	}
+	if list := e.child("TargetGrants"); list != nil && len(list.children) > 0 {
+		var err error
+		if cfg.Grants, err = logGrants(list); err != nil {
+			return nil, err
+		}
 	}
 	format := e.child("TargetObjectKeyFormat")
 	if format == nil {
@@ -108,9 +120,34 @@ func parseLogging(e *element) (*accesslog.Config, error) {
 	return cfg, nil
 }
 
-// checkLogTarget refuses a bucket that is not there or is another account's. Whether its
-// policy lets the logging service in counts when logs are delivered.
-func (c *call) checkLogTarget(name string) error {
+// logGrants reads and encodes what a list gives others of the logs.
+func logGrants(list *element) (string, error) {
+	grants, err := readGrants(list)
+	if err != nil {
+		return "", err
+	}
+	if len(grants) >= maxGrants { // the owner has one
+		return "", errMalformedACL
+	}
+	for i := range grants {
+		if p := grants[i].Permission; p != permFull && p != permRead && p != permWrite {
+			return "", errMalformedXML
+		}
+	}
+	text, err := json.Marshal(grants)
+	return string(text), err
+}
+
+func decodeGrants(text string) (grants []grant, err error) {
+	err = json.Unmarshal([]byte(text), &grants)
+	return grants, err
+}
+
+// checkLogTarget refuses a bucket that is not there or is another account's, and grants
+// where there are no access control lists. Whether its policy or its list lets the logging
+// service in counts when logs are delivered.
+func (c *call) checkLogTarget(cfg *accesslog.Config) error {
+	name := cfg.Target
 	if !plausibleBucketName(name) {
 		return errInvalidTargetBucket.saying("The target bucket for logging does not exist").with("TargetBucket", clip(name))
 	}
@@ -122,6 +159,8 @@ func (c *call) checkLogTarget(name string) error {
 		return err
 	case to.owner != c.state.owner:
 		return errInvalidTargetBucket.with("TargetBucket", name)
+	case cfg.Grants != "" && c.h.ownership(to) == ownerEnforced:
+		return errACLNotSupported.saying("Target grants not allowed for bucket owner enforced buckets")
 	}
 	return nil
 }

@@ -54,7 +54,7 @@ func (c *call) byList(who *Principal, n *need, state *bucketState, p *policy.Pol
 		list, err = c.objectACL(state, n.bucket, n.key, n.version)
 		if errors.Is(err, metadata.ErrNoSuchKey) && state.acl != nil {
 			// Who may list the bucket is told that there is no such object.
-			p.Granted = state.acl.grants(who.Account, c.h.canonicalID(who.Account), permRead, state.block.IgnorePublicAcls)
+			p.Granted = state.acl.grants(who, c.h.canonicalID(who.Account), permRead, state.block.IgnorePublicAcls)
 			return nil
 		}
 		if ignored := errors.Is(err, metadata.ErrNoSuchKey) || errors.Is(err, metadata.ErrNoSuchVersion); err != nil && !ignored {
@@ -65,13 +65,13 @@ func (c *call) byList(who *Principal, n *need, state *bucketState, p *policy.Pol
 		}
 	} else if act.object {
 		// The list of an object that is about to be written comes with the right to write.
-		p.Granted = state.acl != nil && state.acl.grants(who.Account, c.h.canonicalID(who.Account), permWrite, state.block.IgnorePublicAcls)
+		p.Granted = state.acl != nil && state.acl.grants(who, c.h.canonicalID(who.Account), permWrite, state.block.IgnorePublicAcls)
 		return nil
 	}
 	if list == nil {
 		return nil
 	}
-	p.Granted = list.grants(who.Account, c.h.canonicalID(who.Account), act.permission, state.block.IgnorePublicAcls)
+	p.Granted = list.grants(who, c.h.canonicalID(who.Account), act.permission, state.block.IgnorePublicAcls)
 	return nil
 }
 

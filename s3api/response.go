@@ -2,6 +2,7 @@ package s3api
 
 import (
 	"errors"
+	"io"
 	"net/http"
 	"os"
 	"time"
@@ -13,14 +14,16 @@ type response struct {
 	http.ResponseWriter
 	rc     *http.ResponseController
 	limits *Limits
+	now    func() time.Time
 	status int
 	sent   int64
-	gone   bool  // a write failed: the client left, or took nothing for too long
-	moved  *call // counts what was written; nil: nobody does
+	began  time.Time // when the first of the body was written; zero without one
+	gone   bool      // a write failed: the client left, or took nothing for too long
+	moved  *call     // counts what was written; nil: nobody does
 }
 
-func (w *response) init(inner http.ResponseWriter, l *Limits) {
-	w.ResponseWriter, w.limits = inner, l
+func (w *response) init(inner http.ResponseWriter, cfg *Config) {
+	w.ResponseWriter, w.limits, w.now = inner, &cfg.Limits, cfg.Now
 	w.rc = http.NewResponseController(inner)
 }
 
@@ -40,6 +43,9 @@ func (w *response) Write(p []byte) (int, error) {
 		w.WriteHeader(http.StatusOK)
 	} else if w.sent > 0 || int64(len(p)) > w.limits.ProgressBytes {
 		w.allow(int64(len(p))) // the deadline of WriteHeader is for the first bytes
+	}
+	if w.began.IsZero() {
+		w.began = w.now()
 	}
 	n, err := w.ResponseWriter.Write(p)
 	w.sent += int64(n)
@@ -70,6 +76,7 @@ type progressReader struct {
 	limits *Limits
 	left   int64 // bytes until the deadline moves
 	n      int64
+	ended  time.Time // when the last of it came; zero before, and without a body
 	armed  bool
 	done   bool
 	moved  *call // counts what was read; nil: nobody does
@@ -78,11 +85,11 @@ type progressReader struct {
 func (p *progressReader) init(src interface {
 	Read([]byte) (int, error)
 	Close() error
-}, w *response, l *Limits) {
+}, w *response) {
 	if src == nil {
 		src = http.NoBody
 	}
-	p.src, p.w, p.limits = src, w, l
+	p.src, p.w, p.limits = src, w, w.limits
 	p.done = src == http.NoBody
 }
 
@@ -114,6 +121,9 @@ func (p *progressReader) Read(b []byte) (int, error) {
 		return n, nil
 	}
 	p.done = true
+	if errors.Is(err, io.EOF) {
+		p.ended = p.w.now()
+	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		p.w.Header()["Connection"] = []string{"close"}
 		return n, errRequestTimeout

@@ -32,6 +32,8 @@ type Config struct {
 	Partitioned bool `json:"partitioned,omitempty"`
 	// EventTime: the day is that of the requests, and not of the delivery.
 	EventTime bool `json:"eventTime,omitempty"`
+	// Grants are for Options.Put, who else may do what with the objects.
+	Grants string `json:"grants,omitempty"`
 }
 
 // Source is a bucket whose requests are logged.

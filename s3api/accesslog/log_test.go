@@ -19,13 +19,13 @@ var at = time.Date(2026, 11, 3, 23, 5, 6, 0, time.UTC)
 func record() *Record {
 	return &Record{Owner: "0123", Bucket: "src", Time: at, RemoteIP: "192.0.2.3", Requester: "arn:aws:iam::111111111111:user/alice",
 		RequestID: "3E57427F3EXAMPLE", Operation: "REST.GET.OBJECT", Key: "a b/\"ü\n", Method: "GET", Path: "/src/a%20b", Query: "versionId=1",
-		Proto: "HTTP/1.1", Status: 200, Sent: 113, ObjectSize: -1, Total: 7 * time.Millisecond, UserAgent: "S3\" 200 \nConsole/0.4",
+		Proto: "HTTP/1.1", Status: 200, Sent: 113, ObjectSize: -1, Total: 7 * time.Millisecond, Turnaround: 3 * time.Millisecond, UserAgent: "S3\" 200 \nConsole/0.4",
 		HostID: "host", Signature: "SigV4", Auth: "AuthHeader", Host: "s3.test"}
 }
 
 func TestLine(t *testing.T) {
 	const want = `0123 src [03/Nov/2026:23:05:06 +0000] 192.0.2.3 arn:aws:iam::111111111111:user/alice 3E57427F3EXAMPLE REST.GET.OBJECT ` +
-		`a%20b/%22%C3%BC%0A "GET /src/a%20b?versionId=1 HTTP/1.1" 200 - 113 - 7 - "-" "S3%22 200 %0AConsole/0.4" - host SigV4 - AuthHeader s3.test - - -` + "\n"
+		`a%20b/%22%C3%BC%0A "GET /src/a%20b?versionId=1 HTTP/1.1" 200 - 113 - 7 3 "-" "S3%22 200 %0AConsole/0.4" - host SigV4 - AuthHeader s3.test - - -` + "\n"
 	if got := string(record().appendLine(nil)); got != want {
 		t.Errorf("got\n%s want\n%s", got, want)
 	}

@@ -26,6 +26,8 @@ type Record struct {
 	Sent       int64  // bytes of the response's body
 	ObjectSize int64
 	Total      time.Duration
+	// Turnaround is from the last byte of the request to the first of the response.
+	Turnaround time.Duration
 	Referer    string
 	UserAgent  string
 	VersionID  string
@@ -53,7 +55,7 @@ func (r *Record) appendLine(b []byte) []byte {
 	fields := [...]string{
 		escape(r.Owner), escape(r.Bucket), r.Time.UTC().Format(timeLayout), escape(r.RemoteIP), escape(r.Requester),
 		escape(r.RequestID), escape(r.Operation), escape(r.Key), quote(uri), number(int64(r.Status)), escape(r.Code),
-		number(r.Sent), number(r.ObjectSize), number(r.Total.Milliseconds()), "-", // turn-around time is not measured
+		number(r.Sent), number(r.ObjectSize), number(r.Total.Milliseconds()), number(r.Turnaround.Milliseconds()),
 		quote(r.Referer), quote(r.UserAgent), escape(r.VersionID), escape(r.HostID), escape(r.Signature), escape(r.Cipher),
 		escape(r.Auth), escape(r.Host), escape(r.TLS), "-", "-", // access point, ACL required
 	}
