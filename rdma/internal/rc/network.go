@@ -23,6 +23,7 @@ import (
 type Network struct {
 	cfg     wire.Config
 	devices []*verbs.Device
+	names   []string // of devices, with their network interfaces
 	cookies *cookies
 	qps     [2]atomic.Int64 // connected; in the error state
 	watches sync.WaitGroup
@@ -33,6 +34,9 @@ type Network struct {
 	memory map[*memory]struct{}
 	keys   map[uint32]*memory
 }
+
+// ipoibAddress is the length of the hardware address of an interface of IP over InfiniBand (RFC 4391, 9.1.1).
+const ipoibAddress = 20
 
 // States of queue pairs that are counted.
 const (
@@ -56,6 +60,7 @@ func New(cfg wire.Config) (wire.Network, error) {
 			continue
 		}
 		n.devices = append(n.devices, dev)
+		n.names = append(n.names, named(info))
 		n.watches.Go(func() { watchDevice(ctx, dev, cfg.Log) })
 	}
 	if len(n.devices) == 0 {
@@ -94,23 +99,32 @@ func watchDevice(ctx context.Context, dev *verbs.Device, log *slog.Logger) {
 func (n *Network) Name() string { return "verbs" }
 
 // Describe implements wire.Network: devices with their network interfaces.
-func (n *Network) Describe() string {
-	netdevs := map[string][]string{}
-	interfaces, _ := net.Interfaces() // without them only the devices are told
+func (n *Network) Describe() string { return "on " + strings.Join(n.names, ", ") }
+
+// named is a device with its network interfaces: those in its tables of GIDs, or of InfiniBand, whose tables
+// have none, those that belong to the device.
+func named(d verbs.Info) string {
+	var on []string
+	for _, p := range d.Ports {
+		for _, g := range p.GIDs {
+			on = append(on, g.Netdev)
+		}
+	}
+	interfaces, _ := net.Interfaces() // without them only the device is told
 	for _, i := range interfaces {
-		if dev, err := rdmamap.GetRdmaDeviceForNetdevice(i.Name); err == nil {
-			netdevs[dev] = append(netdevs[dev], i.Name)
+		if len(i.HardwareAddr) != ipoibAddress { // of others it would read the tables once more for each
+			continue
+		}
+		if dev, err := rdmamap.GetRdmaDeviceForNetdevice(i.Name); err == nil && dev == d.Name {
+			on = append(on, i.Name)
 		}
 	}
-	var list []string
-	for _, d := range n.devices {
-		text := d.Name()
-		if on := netdevs[text]; len(on) > 0 {
-			text += " (" + strings.Join(on, ", ") + ")"
-		}
-		list = append(list, text)
+	slices.Sort(on)
+	on = slices.DeleteFunc(slices.Compact(on), func(name string) bool { return name == "" })
+	if len(on) == 0 {
+		return d.Name
 	}
-	return "on " + strings.Join(list, ", ")
+	return d.Name + " (" + strings.Join(on, ", ") + ")"
 }
 
 // device finds an open device.
