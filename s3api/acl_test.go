@@ -217,3 +217,30 @@ func FuzzACL(f *testing.F) {
 		}
 	})
 }
+
+// TestInitiator: who began an upload in another's bucket may see its parts and abort it.
+func TestInitiator(t *testing.T) {
+	e := newACLEnv(t, ownerWriter)
+	e.must("A", "PUT", "/bucket", "", "X-Amz-Acl: public-read-write")
+	for _, c := range []struct{ who, may string }{{"A", "A"}, {"B", "AB"}, {"", "A"}} {
+		id := elements(e.must(c.who, "POST", "/bucket/k?uploads", ""), "UploadId")[0]
+		if got := e.who("GET", "/bucket/k?uploadId="+id, ""); got != c.may {
+			t.Errorf("an upload of %q is shown to %q, want %q", c.who, got, c.may)
+		}
+		for _, who := range []string{"U", "", "B", "A"} {
+			want := 403
+			if who != "" && strings.Contains(c.may, who) {
+				want = 204
+			}
+			if w := e.as(who, "DELETE", "/bucket/k?uploadId="+id, ""); w.Code != want {
+				t.Errorf("an upload of %q aborted by %q: %d, want %d", c.who, who, w.Code, want)
+			}
+			if want == 204 {
+				break
+			}
+		}
+	}
+	if w := e.as("B", "GET", "/bucket/k?uploadId=none", ""); w.Code != 403 {
+		t.Errorf("an upload that is not there: %d", w.Code)
+	}
+}

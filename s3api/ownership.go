@@ -44,6 +44,9 @@ func (c *call) byList(who *Principal, n *need, state *bucketState, p *policy.Pol
 	if c.h.ownership(state) == ownerEnforced {
 		return nil
 	}
+	if n.action == "s3:AbortMultipartUpload" || n.action == "s3:ListMultipartUploadParts" {
+		return c.byInitiator(who, p)
+	}
 	act, ok := aclActions[n.action]
 	if !ok {
 		return nil
@@ -73,6 +76,20 @@ func (c *call) byList(who *Principal, n *need, state *bucketState, p *policy.Pol
 	}
 	p.Granted = list.grants(who, c.h.canonicalID(who.Account), act.permission, state.block.IgnorePublicAcls)
 	return nil
+}
+
+// byInitiator lets the account that began an upload see its parts and abort it.
+func (c *call) byInitiator(who *Principal, p *policy.Policies) error {
+	u, err := c.openUploadID()
+	if errors.Is(err, metadata.ErrNoSuchUpload) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	list, err := versionACL(&u.Template)
+	p.Granted = list != nil && who.Account != "" && list.Owner == who.Account
+	return err
 }
 
 // objectACL reads the list of an object; nil for one that is the bucket owner's alone.

@@ -37,7 +37,9 @@ type Endpoint struct {
 	URL       string // http://host:port or https://host:port
 	AccessKey string `json:"-"`
 	SecretKey string `json:"-"`
-	PIDs      []int  // server processes on this machine whose CPU and memory are counted; empty: not counted
+	// CustomerKey has objects encrypted with it (SSE-C); nil: not. 32 bytes.
+	CustomerKey []byte `json:"-"`
+	PIDs        []int  // server processes on this machine whose CPU and memory are counted; empty: not counted
 }
 
 // Mix holds the weights of the operations in OpMixed; only their ratios matter.
@@ -114,6 +116,7 @@ func (c *Config) Validate() error {
 		u, err := url.Parse(e.URL)
 		bad(err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || strings.Trim(u.Path, "/") != "",
 			"endpoint %s: %q is not http://host:port or https://host:port", e.Name, e.URL)
+		bad(e.CustomerKey != nil && len(e.CustomerKey) != 32, "endpoint %s: a customer's key is 32 bytes in base64, not %d", e.Name, len(e.CustomerKey))
 		bad(e.AccessKey == "" || e.SecretKey == "", "endpoint %s: no access key or no secret key", e.Name)
 		for _, pid := range e.PIDs {
 			bad(pid <= 0, "endpoint %s: pid %d", e.Name, pid)

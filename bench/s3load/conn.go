@@ -69,7 +69,7 @@ type conn struct {
 
 func newConn(t *target) *conn {
 	return &conn{
-		t: t, sign: newSigner(t.ep.AccessKey, t.ep.SecretKey, t.region),
+		t: t, sign: newSigner(&t.ep, t.region),
 		out: make([]byte, 0, pieceLen+8<<10), in: make([]byte, inLen),
 	}
 }

@@ -1,6 +1,7 @@
 package s3load
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"strconv"
@@ -20,6 +21,9 @@ type request struct {
 	payloadHash string
 	body        payload
 }
+
+// ofObject says that the path names an object, and not a bucket.
+func (r *request) ofObject() bool { return bytes.IndexByte(r.path[1:], '/') > 0 }
 
 // appendRange appends the value of the Range header.
 func (r *request) appendRange(dst []byte) []byte {

@@ -2,7 +2,9 @@ package s3load
 
 import (
 	"crypto/hmac"
+	"crypto/md5"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"hash"
 	"time"
@@ -11,8 +13,9 @@ import (
 const (
 	unsignedPayload = "UNSIGNED-PAYLOAD"
 	// emptySHA256 is the SHA-256 of no bytes.
-	emptySHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-	amzTime     = "20060102T150405Z"
+	emptySHA256    = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+	amzTime        = "20060102T150405Z"
+	customerHeader = "x-amz-server-side-encryption-customer-"
 )
 
 // signer writes the headers of Signature Version 4 for S3. It keeps the signing key of the day, keyed
@@ -20,6 +23,7 @@ const (
 // goroutine.
 type signer struct {
 	accessKey, secretKey, region string
+	customer                     string // lines of the headers of a customer's key; "" without one
 
 	day   string // the day mac is keyed for, YYYYMMDD
 	scope []byte // day/region/s3/aws4_request
@@ -30,8 +34,14 @@ type signer struct {
 	sum   []byte
 }
 
-func newSigner(accessKey, secretKey, region string) *signer {
-	return &signer{accessKey: accessKey, secretKey: secretKey, region: region, sha: sha256.New()}
+func newSigner(ep *Endpoint, region string) *signer {
+	s := &signer{accessKey: ep.AccessKey, secretKey: ep.SecretKey, region: region, sha: sha256.New()}
+	if ep.CustomerKey != nil {
+		sum := md5.Sum(ep.CustomerKey)
+		s.customer = customerHeader + "algorithm:AES256\n" + customerHeader + "key:" + base64.StdEncoding.EncodeToString(ep.CustomerKey) + "\n" +
+			customerHeader + "key-md5:" + base64.StdEncoding.EncodeToString(sum[:]) + "\n"
+	}
+	return s
 }
 
 func (s *signer) rekey(day string) {
@@ -47,7 +57,7 @@ func (s *signer) rekey(day string) {
 }
 
 // appendHeaders appends the signed headers of r, each with its CRLF, to dst: host, content-md5 and
-// range where set, x-amz-content-sha256, x-amz-date, authorization. r.path and r.query must be
+// range where set, x-amz-content-sha256, x-amz-date, those of a customer's key, authorization. r.path and r.query must be
 // in canonical form, because they are sent as they are.
 func (s *signer) appendHeaders(dst []byte, r *request, host string, now time.Time) []byte {
 	s.stamp = now.UTC().AppendFormat(s.stamp[:0], amzTime)
@@ -68,6 +78,10 @@ func (s *signer) appendHeaders(dst []byte, r *request, host string, now time.Tim
 	}
 	c = append(append(append(c, "x-amz-content-sha256:"...), r.payloadHash...), '\n')
 	c = append(append(append(c, "x-amz-date:"...), s.stamp...), '\n')
+	sealed := s.customer != "" && r.ofObject()
+	if sealed {
+		c = append(c, s.customer...)
+	}
 	for _, b := range c[headers:] { // the same lines, as HTTP wants them
 		if b == '\n' {
 			dst = append(dst, '\r')
@@ -75,8 +89,11 @@ func (s *signer) appendHeaders(dst []byte, r *request, host string, now time.Tim
 		dst = append(dst, b)
 	}
 	c = append(c, '\n')
-	names := r.signedHeaders()
-	c = append(append(append(c, names...), '\n'), r.payloadHash...)
+	names, more := r.signedHeaders(), ""
+	if sealed {
+		more = customerNames
+	}
+	c = append(append(append(append(c, names...), more...), '\n'), r.payloadHash...)
 	s.sha.Reset()
 	s.sha.Write(c)
 	s.sum = s.sha.Sum(s.sum[:0])
@@ -92,11 +109,14 @@ func (s *signer) appendHeaders(dst []byte, r *request, host string, now time.Tim
 
 	dst = append(append(append(dst, "authorization: AWS4-HMAC-SHA256 Credential="...), s.accessKey...), '/')
 	dst = append(append(dst, s.scope...), ", SignedHeaders="...)
-	dst = append(append(dst, names...), ", Signature="...)
+	dst = append(append(append(dst, names...), more...), ", Signature="...)
 	return append(hex.AppendEncode(dst, s.sum), "\r\n"...)
 }
 
-// signedHeaders names the headers that appendHeaders signs.
+// customerNames is what a customer's key adds to signedHeaders.
+const customerNames = ";" + customerHeader + "algorithm;" + customerHeader + "key;" + customerHeader + "key-md5"
+
+// signedHeaders names the headers that appendHeaders signs without a customer's key.
 func (r *request) signedHeaders() string {
 	switch {
 	case r.contentMD5 != "" && r.ranged:

@@ -1,9 +1,15 @@
 package s3load
 
 import (
+	"bufio"
+	"bytes"
+	"context"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/weftstore/weft/s3api/sigv4"
 )
 
 // The examples of "Authenticating Requests: Using the Authorization Header" in the Amazon S3 API Reference that
@@ -35,7 +41,7 @@ func TestSignerAgainstAWSExamples(t *testing.T) {
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := newSigner("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "us-east-1")
+			s := newSigner(&Endpoint{AccessKey: "AKIAIOSFODNN7EXAMPLE", SecretKey: "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"}, "us-east-1")
 			for range 2 { // the second time with all state reused
 				got := string(s.appendHeaders([]byte("x"), &c.req, "examplebucket.s3.amazonaws.com", now))
 				want := "authorization: AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request, " +
@@ -56,17 +62,17 @@ func TestSignerChangesKeyWithTheDay(t *testing.T) {
 	r := request{method: "GET", path: []byte("/b/k"), payloadHash: emptySHA256}
 	day1 := time.Date(2026, 1, 1, 23, 59, 59, 0, time.UTC)
 	day2 := day1.Add(time.Second)
-	reused := newSigner("a", "s", "r")
+	reused := newSigner(&Endpoint{AccessKey: "a", SecretKey: "s"}, "r")
 	reused.appendHeaders(nil, &r, "h", day1)
 	got := string(reused.appendHeaders(nil, &r, "h", day2))
-	if want := string(newSigner("a", "s", "r").appendHeaders(nil, &r, "h", day2)); got != want {
+	if want := string(newSigner(&Endpoint{AccessKey: "a", SecretKey: "s"}, "r").appendHeaders(nil, &r, "h", day2)); got != want {
 		t.Errorf("after midnight\n%s\nwant\n%s", got, want)
 	}
 }
 
 func TestSignerDoesNotAllocate(t *testing.T) {
 	r := request{method: "GET", path: []byte("/b/k"), ranged: true, last: 5, payloadHash: emptySHA256}
-	s := newSigner("a", "s", "r")
+	s := newSigner(&Endpoint{AccessKey: "a", SecretKey: "s"}, "r")
 	buf := make([]byte, 0, 1024)
 	now := time.Now()
 	if n := testing.AllocsPerRun(100, func() { buf = s.appendHeaders(buf[:0], &r, "h", now) }); n > 0 {
@@ -94,5 +100,28 @@ func TestPayloadDigestIsThatOfTheBytesSent(t *testing.T) {
 	empty := payload{}
 	if empty.sha256(nil) != emptySHA256 {
 		t.Error("digest of nothing")
+	}
+}
+
+// TestSignerWithCustomerKey: the verifier finds the key signed, with objects and with
+// nothing else.
+func TestSignerWithCustomerKey(t *testing.T) {
+	ep := Endpoint{AccessKey: "a", SecretKey: "s", CustomerKey: make([]byte, 32)}
+	v := &sigv4.Verifier{Region: "r", Lookup: func(context.Context, string, string) (sigv4.Key, error) {
+		return sigv4.Key{Secret: "s"}, nil
+	}}
+	for path, sealed := range map[string]bool{"/b/k": true, "/b": false} {
+		head := newSigner(&ep, "r").appendHeaders([]byte("GET "+path+" HTTP/1.1\r\n"), &request{method: "GET", path: []byte(path), payloadHash: emptySHA256}, "h", time.Now())
+		r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(append(head, "\r\n"...))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := v.Verify(r); err != nil {
+			t.Errorf("%s: %v", path, err)
+		}
+		signed := strings.Contains(r.Header.Get("Authorization"), ";x-amz-server-side-encryption-customer-key;x-amz-server-side-encryption-customer-key-md5,")
+		if got := r.Header.Get("X-Amz-Server-Side-Encryption-Customer-Key") != ""; got != sealed || signed != sealed {
+			t.Errorf("%s: a key %v, signed %v", path, got, signed)
+		}
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -38,6 +39,7 @@ other one, formed within a round.
 Credentials: --access-key and --secret-key, as KEY for all endpoints or NAME=KEY for one; else the environment
 variables WEFT_BENCH_<NAME>_ACCESS_KEY and WEFT_BENCH_<NAME>_SECRET_KEY (name in capitals, '-' and '.' as '_');
 else AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. Flags are visible to other users of the machine.
+With WEFT_BENCH_<NAME>_CUSTOMER_KEY (32 bytes in base64) an endpoint encrypts objects with that key (SSE-C).
 
 Everything is written below the key prefix "weftbench/" and removed at the end, and the bucket too if this
 command created it; --keep leaves prepared objects for the next run. The exit status is not 0 when any answer
@@ -211,6 +213,12 @@ func (f *benchFlags) completeEndpoints() error {
 		env := "WEFT_BENCH_" + strings.ToUpper(strings.NewReplacer("-", "_", ".", "_").Replace(e.Name))
 		e.AccessKey = firstSet(keyFor(f.accessKeys, e.Name, f.endpoints), os.Getenv(env+"_ACCESS_KEY"), os.Getenv("AWS_ACCESS_KEY_ID"))
 		e.SecretKey = firstSet(keyFor(f.secretKeys, e.Name, f.endpoints), os.Getenv(env+"_SECRET_KEY"), os.Getenv("AWS_SECRET_ACCESS_KEY"))
+		if v := os.Getenv(env + "_CUSTOMER_KEY"); v != "" {
+			var err error
+			if e.CustomerKey, err = base64.StdEncoding.DecodeString(v); err != nil {
+				errs = append(errs, fmt.Errorf("%s_CUSTOMER_KEY: want 32 bytes in base64", env))
+			}
+		}
 		c.Endpoints = append(c.Endpoints, e)
 	}
 	for _, s := range f.pids {
