@@ -56,6 +56,11 @@ func stored(header, value string) func(*env, *httptest.ResponseRecorder) bool {
 	}
 }
 
+func gone(e *env, _ *httptest.ResponseRecorder) bool {
+	_, _, err := e.db.Get(e.t.Context(), "bucket", "k", "")
+	return err != nil
+}
+
 const secretMD5 = "5ebe2294ecd0e0f08eab7690d2a6ee69" // of "secret"
 
 var attacks = map[string]attack{
@@ -66,12 +71,9 @@ var attacks = map[string]attack{
 	"another virtual host":                     {method: "GET", target: "/k", host: "bucket.s3.test", change: func(r *http.Request) { r.Host = "other.s3.test" }, done: body("other")},
 	"a virtual host in place of a path":        {method: "GET", target: "/k", host: "s3.test", change: func(r *http.Request) { r.Host = "other.s3.test" }, done: body("other")},
 	"a forwarded host":                         {method: "GET", target: "/k", host: "bucket.s3.test", change: func(r *http.Request) { r.Host = "other.s3.test"; r.Header.Set("X-Forwarded-Host", "bucket.s3.test") }, done: body("other")},
-	"another method":                           {method: "GET", target: "/bucket/k", change: func(r *http.Request) { r.Method = "DELETE" }, done: stored("etag", "")},
+	"another method":                           {method: "GET", target: "/bucket/k", change: func(r *http.Request) { r.Method = "DELETE" }, done: gone},
 	"another key":                              {method: "GET", target: "/bucket/k", change: func(r *http.Request) { r.URL.Path = "/bucket/secret" }, done: body("secret")},
-	"a sub-resource": {method: "DELETE", target: "/bucket/k?tagging", change: func(r *http.Request) { r.URL.RawQuery = "" }, done: func(e *env, _ *httptest.ResponseRecorder) bool {
-		_, _, err := e.db.Get(e.t.Context(), "bucket", "k", "")
-		return err != nil
-	}},
+	"a sub-resource":                           {method: "DELETE", target: "/bucket/k?tagging", change: func(r *http.Request) { r.URL.RawQuery = "" }, done: gone},
 	"a parameter more in a presigned URL": {method: "GET", target: "/bucket/k", presigned: true, change: func(r *http.Request) { r.URL.RawQuery += "&response-content-type=text/html" }, done: func(_ *env, w *httptest.ResponseRecorder) bool {
 		return w.Header().Get("Content-Type") == "text/html"
 	}},
@@ -129,7 +131,7 @@ func TestAttacks(t *testing.T) {
 			if !planted && (done || w.Code < 400) {
 				t.Errorf("%s: it worked: %d %s", name, w.Code, w.Body)
 			}
-			if planted && !done && name != "another method" && name != "a signed header gets a second value" {
+			if planted && !done {
 				t.Errorf("%s: would not work anyway: %d %s", name, w.Code, w.Body)
 			}
 		}

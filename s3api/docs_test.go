@@ -75,6 +75,7 @@ const docsTail = `
 | ` + "`x-amz-expected-bucket-owner`" + ` | the account's id, or its canonical user id |
 | conditions on what a request's document says (` + "`s3:RequestObjectTag`" + ` of PutObjectTagging, ` + "`s3:LocationConstraint`, `aws:RequestTag`, `aws:TagKeys`" + `) | the document is read when a policy asks for it and might allow the request |
 | a copy with tags | asks for no GetObjectTagging |
+| ` + "`CanonicalRequest`" + ` of SignatureDoesNotMatch | without session tokens and customers' keys |
 | ` + "`x-amz-storage-class`" + ` | STANDARD; other names that S3 knows are 501, unknown ones 400 InvalidStorageClass |
 | ` + "`If-None-Match`" + ` on writes | entity tags work as well as ` + "`*`" + ` |
 | object lock | a PUT with a lock needs no Content-MD5; the default retention holds for what is put, copied and completed |

@@ -14,6 +14,7 @@ import (
 )
 
 func main() {
+	noCoreFile()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := newRootCommand().ExecuteContext(ctx)
 	stop()
@@ -24,6 +25,13 @@ func main() {
 		fmt.Fprintln(os.Stderr, "weft:", err)
 	}
 	os.Exit(1)
+}
+
+// noCoreFile has the system write no core file: keys are in memory. A limit of one byte
+// holds also where a program takes core files from a pipe, which is asked in spite of a
+// limit of zero (core(5), fs/coredump.c).
+func noCoreFile() {
+	_ = syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{Cur: 1, Max: 1}) // less is always granted, but where it is 0 already
 }
 
 // errReported ends the process with status 1 without another message.

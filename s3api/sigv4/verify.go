@@ -322,9 +322,38 @@ func mismatch(s *scratch, a *authorization) error {
 	e := ErrSignatureDoesNotMatch.with(Field{"AWSAccessKeyId", a.credential.accessKey}, Field{"StringToSign", string(s.toSign)},
 		Field{"SignatureProvided", clip(a.signature)}, Field{"StringToSignBytes", spaced(s.toSign)})
 	if len(s.canonical) <= 8<<10 {
-		e = e.with(Field{"CanonicalRequest", string(s.canonical)}, Field{"CanonicalRequestBytes", spaced(s.canonical)})
+		shown := withoutSecrets(s.canonical)
+		e = e.with(Field{"CanonicalRequest", string(shown)}, Field{"CanonicalRequestBytes", spaced(shown)})
 	}
 	return e
+}
+
+// secretNames are headers, and parameters of presigned URLs, whose values clients and proxies must not find in an error, which they log.
+var secretNames = []string{"x-amz-security-token", "x-amz-server-side-encryption-customer-key", "x-amz-copy-source-server-side-encryption-customer-key"}
+
+// withoutSecrets is a canonical request with the values of secretNames left out.
+func withoutSecrets(canonical []byte) []byte {
+	lines := strings.Split(string(canonical), "\n")
+	for i, line := range lines {
+		if i != 2 {
+			lines[i] = withoutSecret(line, ":")
+			continue
+		}
+		pairs := strings.Split(line, "&") // the query
+		for j := range pairs {
+			pairs[j] = withoutSecret(pairs[j], "=")
+		}
+		lines[i] = strings.Join(pairs, "&")
+	}
+	return []byte(strings.Join(lines, "\n"))
+}
+
+func withoutSecret(text, separator string) string {
+	name, _, given := strings.Cut(text, separator)
+	if given && slices.Contains(secretNames, strings.ToLower(name)) {
+		return name + separator + "-"
+	}
+	return text
 }
 
 // spaced is AWS's form of bytes in error documents: two hex digits each, with spaces between.

@@ -1,6 +1,7 @@
 package sigv4
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strings"
@@ -379,5 +380,50 @@ func TestDateHeaderStandsIn(t *testing.T) {
 	r.Header.Set("Authorization", algorithm+" Credential="+docScope+", SignedHeaders=date;host;x-amz-content-sha256, Signature="+signature)
 	if _, err := newVerifier().Verify(r); err != nil {
 		t.Error(err)
+	}
+}
+
+// A mismatch is shown without what the request has of secrets, in headers and in a presigned URL.
+func TestMismatchKeepsSecrets(t *testing.T) {
+	const secret = "SECRETSECRETSECRET"
+	names := []string{"X-Amz-Security-Token", "X-Amz-Server-Side-Encryption-Customer-Key", "X-Amz-Copy-Source-Server-Side-Encryption-Customer-Key"}
+	for _, presigned := range []bool{false, true} {
+		r := request("GET", "http://127.0.0.1:9000/bucket/key?versionId=7", "")
+		query := r.URL.Query()
+		for _, name := range names {
+			if presigned {
+				query.Set(name, secret)
+			} else {
+				r.Header.Set(name, secret)
+			}
+		}
+		r.URL.RawQuery = query.Encode()
+		signer := Signer{Credentials: Credentials{AccessKey: docCredentials.AccessKey, SecretKey: "wrong"}, Region: "us-east-1"}
+		sign := func() error { return signer.SignHeader(r, EmptySHA256, docTime) }
+		if presigned {
+			sign = func() error { return signer.Presign(r, docTime, time.Minute) }
+		}
+		if err := sign(); err != nil {
+			t.Fatal(err)
+		}
+		v := newVerifier()
+		v.Lookup = func(context.Context, string, string) (Key, error) { return Key{Secret: docCredentials.SecretKey}, nil }
+		_, err := v.Verify(r)
+		e, _ := errors.AsType[*Error](err)
+		if codeOf(err) != "SignatureDoesNotMatch" {
+			t.Fatal(err)
+		}
+		text := ""
+		for _, f := range e.Fields {
+			text += f.Value + "\n"
+		}
+		if strings.Contains(text, secret) || strings.Contains(text, spaced([]byte(secret))) {
+			t.Errorf("presigned %v: a secret is in %s", presigned, text)
+		}
+		for _, name := range names {
+			if !strings.Contains(strings.ToLower(text), strings.ToLower(name)) {
+				t.Errorf("presigned %v: %s is not in %s", presigned, name, text)
+			}
+		}
 	}
 }

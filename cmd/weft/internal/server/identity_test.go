@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"io/fs"
@@ -143,8 +144,12 @@ func TestTenants(t *testing.T) {
 	if audit, err := os.ReadFile(cfg.AuditLog); err != nil || !strings.Contains(string(audit), `"operation":"PutObject"`) || !strings.Contains(string(audit), `"principal":"arn:aws:iam::`+accounts[1].ID+`:user/alice"`) {
 		t.Errorf("audit log: %v\n%s", err, audit)
 	}
-	mustNotHold(t, cfg, log.String()+answers, roots[0].Secret, roots[1].Secret, alice.Secret, session.Secret, session.Token)
+	mustNotHold(t, cfg, log.String()+answers, roots[0].Secret, roots[1].Secret, alice.Secret, session.Secret, session.Token,
+		customerKey, url.Query().Get("X-Amz-Signature"))
 }
+
+// customerKey is one of SSE-C.
+var customerKey = base64.StdEncoding.EncodeToString([]byte("key that nobody else may know..."))
 
 // wrong sends requests that fail in many ways and collects what is answered.
 func (r *rig) wrong(url string, root, user gateway.NewKey, s identity.Session) string {
@@ -167,6 +172,9 @@ func (r *rig) wrong(url string, root, user gateway.NewKey, s identity.Session) s
 			if c.token != "" {
 				req.Header.Set("X-Amz-Security-Token", c.token)
 			}
+			req.Header.Set("X-Amz-Server-Side-Encryption-Customer-Algorithm", "AES256")
+			req.Header.Set("X-Amz-Server-Side-Encryption-Customer-Key", customerKey)
+			req.Header.Set("X-Amz-Server-Side-Encryption-Customer-Key-Md5", "wrong")
 			if err := c.signer.SignHeader(req, sigv4.EmptySHA256, time.Now()); err != nil {
 				r.t.Fatal(err)
 			}
