@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxMove bounds the bytes of one system call, and so how long it holds a processor.
-const maxMove = 256 << 10
+// maxMove bounds the bytes of one system call, and so how long it holds a processor: a block of the usual size goes in one.
+const maxMove = 1 << 20
 
 // stream is a TCP connection whose system calls the scheduler is not told of. They never
 // wait, but copy for longer than the 20 µs after which the runtime takes the processor away
