@@ -21,11 +21,12 @@ const (
 	putIfAbsent
 	putIfMatch
 	remove
+	rename
 	kinds
 )
 
 func (k kind) String() string {
-	return [kinds]string{"get", "put", "put if absent", "put if match", "delete"}[k]
+	return [kinds]string{"get", "put", "put if absent", "put if match", "delete", "rename"}[k]
 }
 
 // value is what a key holds: the number of the write, 0 when it is absent. Every write has a number of its own, of
@@ -43,7 +44,7 @@ const (
 
 // request is the input of the model.
 type request struct {
-	key   string
+	key   string // of rename: what is renamed, to the other key of its pair
 	kind  kind
 	write value // of puts
 	match value // of putIfMatch
@@ -55,48 +56,68 @@ type answer struct {
 	read    value // of gets
 }
 
-// model is one key of the store.
+// pair is what two keys hold. Keys whose names differ only in the lowest bit are a pair: a rename is one operation on both,
+// so neither has a history of its own.
+type pair [2]value
+
+// pairOf is the name of a key's pair, and which of the two it is.
+func pairOf(key string) (name string, at int) {
+	last := len(key) - 1
+	return key[:last] + string(rune(key[last]&^1)), int(key[last] & 1)
+}
+
+// other is the other key of a pair.
+func other(key string) string {
+	last := len(key) - 1
+	return key[:last] + string(rune(key[last]^1))
+}
+
+// model is one pair of keys of the store.
 var model = porcupine.Model{
 	Partition: func(history []porcupine.Operation) [][]porcupine.Operation {
-		byKey := map[string][]porcupine.Operation{}
-		var keys []string
+		byPair := map[string][]porcupine.Operation{}
+		var names []string
 		for _, op := range history {
-			key := op.Input.(request).key
-			if byKey[key] == nil {
-				keys = append(keys, key)
+			name, _ := pairOf(op.Input.(request).key)
+			if byPair[name] == nil {
+				names = append(names, name)
 			}
-			byKey[key] = append(byKey[key], op)
+			byPair[name] = append(byPair[name], op)
 		}
 		var parts [][]porcupine.Operation
-		for _, key := range keys {
-			parts = append(parts, byKey[key])
+		for _, name := range names {
+			parts = append(parts, byPair[name])
 		}
 		return parts
 	},
-	Init: func() any { return value(0) },
+	Init: func() any { return pair{} },
 	Step: func(state, input, output any) (bool, any) {
-		return step(state.(value), input.(request), output.(answer))
+		return step(state.(pair), input.(request), output.(answer))
 	},
 	DescribeOperation: func(input, output any) string { return fmt.Sprintf("%+v -> %+v", input, output) },
 }
 
 // step says whether an answer is right in a state, and what the state is after it. What has no answer happens, if
 // its condition holds; that it never does is the same as at the end of the history.
-func step(s value, r request, a answer) (bool, value) {
-	holds := true
+func step(s pair, r request, a answer) (bool, pair) {
+	_, at := pairOf(r.key)
+	holds, next := true, s
+	next[at] = r.write
 	switch r.kind {
 	case get:
-		return a.read == s, s
+		return a.read == s[at], s
 	case remove:
-		return true, 0
+		return true, next
 	case putIfAbsent:
-		holds = s == 0
+		holds = s[at] == 0
 	case putIfMatch:
-		holds = s == r.match
+		holds = s[at] == r.match
+	case rename:
+		holds = s[at] != 0
+		next[1-at] = s[at]
 	}
-	next := s
-	if holds {
-		next = r.write
+	if !holds {
+		next = s
 	}
 	return a.outcome == unknown || (a.outcome == done) == holds, next
 }
@@ -116,8 +137,8 @@ type history struct {
 	worst  [kinds]time.Duration
 }
 
-// keysEach is how many keys a round has: few, so that they are fought for.
-const keysEach = 5
+// keysEach is how many keys a round has, in pairs: few, so that they are fought for.
+const keysEach = 6
 
 func newHistory(prefix string) *history {
 	h := &history{prefix: prefix, start: time.Now()}
@@ -163,7 +184,7 @@ func (h *history) addList(client int, called int64, found map[string]value) {
 // checkFor bounds the search for an order of one round.
 const checkFor = 2 * time.Minute
 
-// check says whether the history of every key has an order that explains it.
+// check says whether the history of every pair of keys has an order that explains it.
 func (h *history) check() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -181,7 +202,7 @@ func (h *history) check() error {
 	return fmt.Errorf("not linearizable")
 }
 
-// describe prints the history of a key in the order in which the operations began.
+// describe prints the history of a pair in the order in which the operations began.
 func describe(ops []porcupine.Operation) string {
 	slices.SortFunc(ops, func(a, b porcupine.Operation) int { return int(a.Call - b.Call) })
 	var b strings.Builder

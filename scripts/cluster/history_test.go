@@ -11,13 +11,16 @@ import (
 func TestCheck(t *testing.T) {
 	const never = math.MaxInt64
 	op := func(client int, call, ret int64, r request, a answer) porcupine.Operation {
-		r.key = "k"
+		if r.key == "" {
+			r.key = "k0"
+		}
 		return porcupine.Operation{ClientId: client, Call: call, Return: ret, Input: r, Output: a}
 	}
 	write := func(v value) request { return request{kind: put, write: v} }
 	once := func(v value) request { return request{kind: putIfAbsent, write: v} }
 	swap := func(from, to value) request { return request{kind: putIfMatch, match: from, write: to} }
 	read := func(v value) answer { return answer{read: v} }
+	move, there := request{kind: rename, key: "k0"}, request{key: "k1"}
 	for _, test := range []struct {
 		what string
 		ops  []porcupine.Operation
@@ -45,6 +48,28 @@ func TestCheck(t *testing.T) {
 		{"no answer, happened and undone", []porcupine.Operation{
 			op(0, 0, never, write(1), answer{outcome: unknown}), op(1, 6, 7, request{}, read(1)), op(1, 8, 9, request{}, read(0)),
 		}, false},
+		{"renamed", []porcupine.Operation{
+			op(0, 0, 1, write(1), answer{}), op(0, 2, 3, move, answer{}), op(1, 4, 5, request{}, read(0)), op(1, 6, 7, there, read(1)),
+		}, true},
+		{"renamed over another and back", []porcupine.Operation{
+			op(0, 0, 1, write(1), answer{}), op(1, 0, 1, request{kind: put, key: "k1", write: 2}, answer{}), op(0, 2, 3, move, answer{}),
+			op(0, 4, 5, request{kind: rename, key: "k1"}, answer{}), op(1, 6, 7, request{}, read(1)), op(1, 8, 9, there, read(0)),
+		}, true},
+		{"renamed and under both names", []porcupine.Operation{
+			op(0, 0, 1, write(1), answer{}), op(0, 2, 9, move, answer{}), op(1, 3, 4, there, read(1)), op(1, 5, 6, request{}, read(1)),
+		}, false},
+		{"renamed and under neither name", []porcupine.Operation{
+			op(0, 0, 1, write(1), answer{}), op(0, 2, 9, move, answer{}), op(1, 3, 4, request{}, read(0)), op(1, 5, 6, there, read(0)),
+		}, false},
+		{"two rename it", []porcupine.Operation{
+			op(0, 0, 1, write(1), answer{}), op(0, 2, 5, move, answer{}), op(1, 2, 5, move, answer{}),
+		}, false},
+		{"rename without a source", []porcupine.Operation{op(0, 0, 1, move, answer{outcome: refused})}, true},
+		{"rename refused without a reason", []porcupine.Operation{op(0, 0, 1, write(1), answer{}), op(0, 2, 3, move, answer{outcome: refused})}, false},
+		{"rename without an answer, happened later", []porcupine.Operation{
+			op(0, 0, 1, write(1), answer{}), op(0, 2, never, move, answer{outcome: unknown}),
+			op(1, 4, 5, request{}, read(1)), op(1, 6, 7, there, read(1)), op(1, 8, 9, request{}, read(0)),
+		}, true},
 	} {
 		t.Run(test.what, func(t *testing.T) {
 			h := newHistory("")

@@ -51,6 +51,7 @@ type load struct {
 	o       options
 	clients []*minio.Client // one for each gateway
 	next    atomic.Uint64   // number of the last write
+	http    *http.Transport // of all clients
 
 	mu    sync.Mutex
 	etags map[string]value // of all writes
@@ -60,6 +61,7 @@ type load struct {
 
 func newLoad(ctx context.Context, o options, c *cluster) (*load, error) {
 	l := &load{c: c, o: o, etags: map[string]value{}, acked: map[string]value{}}
+	l.http = &http.Transport{MaxIdleConnsPerHost: 4 * o.clients, DisableCompression: true}
 	for i, addr := range c.addresses {
 		if o.plant && i == 0 {
 			var err error
@@ -69,7 +71,7 @@ func newLoad(ctx context.Context, o options, c *cluster) (*load, error) {
 		}
 		client, err := minio.New(addr, &minio.Options{
 			Creds: credentials.NewStaticV4(c.access, c.secret, ""), Region: "us-east-1",
-			Transport:  &http.Transport{MaxIdleConnsPerHost: 4 * o.clients, DisableCompression: true},
+			Transport:  l.http,
 			MaxRetries: 1, // a retry would hide what was answered
 		})
 		if err != nil {
@@ -149,10 +151,16 @@ func (l *load) step(ctx context.Context, h *history, rng *rand.Rand, client int,
 			last[key] = v
 		}
 		h.add(client, called, request{key: key, kind: get}, a)
-	case n < 48:
+	case n < 46:
 		if found, err := l.list(ctx, gw, h.prefix); err == nil {
 			h.addList(client, called, found)
 		}
+	case n < 52:
+		err := l.rename(ctx, gw, key, other(key))
+		if status := minio.ToErrorResponse(err).StatusCode; status == http.StatusBadRequest || status == http.StatusForbidden {
+			l.fail(fmt.Errorf("rename of %s: %w", key, err))
+		}
+		h.add(client, called, request{key: key, kind: rename}, answer{outcome: outcomeOf(err)})
 	case n < 58:
 		err := gw.RemoveObject(ctx, bucket, key, minio.RemoveObjectOptions{})
 		h.add(client, called, request{key: key, kind: remove}, answer{outcome: outcomeOf(err)})

@@ -6,8 +6,8 @@
 // keeps the connections; with --netns any process is cut off from all others. One fault at a time. The kernel and the
 // disks live.
 //
-// What is demanded: the history of every key is linearizable, for plain and conditional puts, gets, deletes and
-// listings (package porcupine decides); bytes that are read are bytes that were written, whole; every write of the
+// What is demanded: the history of every pair of keys is linearizable, for plain and conditional puts, gets, deletes,
+// renames of one to the other and listings (package porcupine decides); bytes that are read are bytes that were written, whole; every write of the
 // ledger that was acknowledged is there at the end, in the listing too, through every gateway; `weft admin repair`
 // and `weft admin check --deep` find everything whole; no log has a panic or a data race.
 //
@@ -53,6 +53,7 @@ type options struct {
 	figures  bool
 	strict   bool
 	rates    bool
+	loaders  int
 	only     string
 }
 
@@ -81,7 +82,8 @@ func main() {
 	flag.BoolVar(&o.figures, "figures", false, "measure what faults cost, each once for --length; needs root and /dev/fuse")
 	flag.BoolVar(&o.strict, "strict", false, "with --figures: fail when a fault costs more time than it may, too")
 	flag.BoolVar(&o.netns, "netns", false, "run each process in a network namespace of its own, and cut them off too; needs root")
-	flag.BoolVar(&o.rates, "throughput", false, "compare what a CPU second does in one process, through one gateway and through all")
+	flag.BoolVar(&o.rates, "throughput", false, "compare what a CPU second does in one process, through one gateway and through all; --only selects requests")
+	flag.IntVar(&o.loaders, "loaders", 12, "with --throughput: concurrent requests, shared out among the gateways of a side")
 	flag.BoolVar(&o.plant, "plant", false, "plant stale reads, and demand that they are found")
 	flag.Parse()
 	log.SetFlags(log.Ltime)

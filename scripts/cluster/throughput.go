@@ -40,10 +40,7 @@ type work struct {
 
 var works = []work{{"get 1 MiB", 1 << 20, false}, {"put 1 MiB", 1 << 20, true}, {"get 4 KiB", 4 << 10, false}, {"put 4 KiB", 4 << 10, true}}
 
-const (
-	loaders = 12 // concurrent requests, shared out among the addresses
-	objects = 64 // that are read
-)
+const objects = 64 // that are read
 
 // runThroughput compares what a CPU second of all server processes does: one process that is everything, one gateway over
 // the nodes and etcd, and all gateways over them. Sides take turns in rounds.
@@ -59,6 +56,9 @@ func runThroughput(ctx context.Context, o options, c *cluster) error {
 		{fmt.Sprint(len(c.gateways), " gateways"), c.addresses, slices.Concat(below, c.gateways)},
 	}
 	for _, w := range works {
+		if !strings.HasPrefix(w.name, o.only) {
+			continue
+		}
 		rates := make([][]float64, len(sides))
 		for range o.rounds {
 			for i, s := range sides {
@@ -103,7 +103,7 @@ func (s *side) clients(c *cluster) (list []*minio.Client, err error) {
 	for _, addr := range s.addresses {
 		client, err := minio.New(addr, &minio.Options{
 			Creds: credentials.NewStaticV4(c.access, c.secret, ""), Region: "us-east-1",
-			Transport: &http.Transport{MaxIdleConnsPerHost: loaders, DisableCompression: true}, MaxRetries: 1,
+			Transport: &http.Transport{MaxIdleConnsPerHost: c.o.loaders, DisableCompression: true}, MaxRetries: 1,
 		})
 		if err != nil {
 			return nil, err
@@ -140,9 +140,9 @@ func (s *side) measure(ctx context.Context, c *cluster, w work, length time.Dura
 	}
 	begin := time.Now()
 	var done atomic.Int64
-	errs := make([]error, loaders)
+	errs := make([]error, c.o.loaders)
 	var wg sync.WaitGroup
-	for i := range loaders {
+	for i := range c.o.loaders {
 		client := clients[i%len(clients)]
 		wg.Go(func() {
 			for errs[i] == nil && time.Since(begin) < length {
