@@ -35,6 +35,7 @@ func (c *call) getObject() error {
 	defer stream.Close()
 	c.set("Content-Length", itoa64(sel.n))
 	c.w.WriteHeader(sel.status)
+	joinWrites(c.r)
 	_, err = stream.WriteTo(&c.w)
 	return err // fail aborts the connection
 }

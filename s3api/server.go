@@ -11,7 +11,7 @@ import (
 // progress instead.
 func NewServer(h *Handler) *http.Server {
 	l := h.cfg.Limits
-	return &http.Server{
+	return joined(&http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: l.HeaderTimeout,
 		IdleTimeout:       l.IdleTimeout,
@@ -20,5 +20,5 @@ func NewServer(h *Handler) *http.Server {
 		ErrorLog:       slog.NewLogLogger(h.cfg.Logger.Handler(), slog.LevelDebug),
 		// OPTIONS * goes through the same table as everything else.
 		DisableGeneralOptionsHandler: true,
-	}
+	})
 }

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/weftstore/weft/s3api"
 )
 
 // certCheckEvery bounds how often the files of a certificate are looked at.
@@ -116,7 +118,7 @@ func (c *Config) protocols() *http.Protocols {
 func (g *Gateway) serveS3(ctx context.Context, s *http.Server) error {
 	s.Protocols = g.cfg.protocols()
 	if g.cert == nil {
-		return s.Serve(g.listener)
+		return s.Serve(s3api.Listen(g.listener))
 	}
 	go g.cert.onHangup(ctx)
 	s.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: g.cert.get}
