@@ -18,20 +18,17 @@ import (
 	"github.com/weftstore/weft/scripts/cluster/badfs"
 )
 
-const etcdMembers = 3
-
 // cluster is the processes under test and what outlives them.
 type cluster struct {
 	o              options
 	dir            string
 	access, secret string
-	etcd           []*process
-	etcdClients    []string // addresses
+	etcd           []*etcdCluster // the first is the home
 	nodes          []*process
 	gateways       []*process
 	all            []*process
 	addresses      []string  // of the gateways
-	proxies        []*proxy  // between a gateway and etcd
+	proxies        []*proxy  // between a gateway and the home
 	bad            *badfs.FS // with --figures
 	spaces         *spaces   // with --netns
 }
@@ -49,49 +46,20 @@ func newCluster(o options, dir string) (*cluster, error) {
 			return c, err
 		}
 	}
-	members, err := c.addEtcd()
-	if err != nil {
-		return c, err
+	for range o.clusters {
+		if err := c.addEtcd(); err != nil {
+			return c, err
+		}
 	}
-	c.etcdClients = members
 	if o.figures {
 		if err := c.addBad(); err != nil {
 			return c, err
 		}
 	}
-	if err := c.addNodes(members); err != nil {
+	if err := c.addNodes(); err != nil {
 		return c, err
 	}
-	return c, c.addGateways(members)
-}
-
-func (c *cluster) addEtcd() (clients []string, err error) {
-	var peers, list []string
-	var places []place
-	for i := range etcdMembers {
-		at, err := c.place(fmt.Sprint("etcd", i))
-		if err != nil {
-			return nil, err
-		}
-		client, err := at.listen(2379)
-		if err != nil {
-			return nil, err
-		}
-		peer, err := at.listen(2380)
-		if err != nil {
-			return nil, err
-		}
-		places, clients, peers = append(places, at), append(clients, client), append(peers, peer)
-		list = append(list, fmt.Sprintf("e%d=http://%s", i, peer))
-	}
-	for i := range etcdMembers {
-		url, peer := "http://"+clients[i], "http://"+peers[i]
-		c.etcd = append(c.etcd, c.add(places[i], fmt.Sprint("etcd", i), answersOK(url+"/health"), nil,
-			"etcd", "--name", fmt.Sprint("e", i), "--data-dir", filepath.Join(c.dir, fmt.Sprint("etcd", i)),
-			"--listen-client-urls", url, "--advertise-client-urls", url,
-			"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", strings.Join(list, ",")))
-	}
-	return clients, nil
+	return c, c.addGateways()
 }
 
 func (c *cluster) file() string { return filepath.Join(c.dir, "cluster.toml") }
@@ -118,7 +86,7 @@ func (c *cluster) addBad() error {
 	return err
 }
 
-func (c *cluster) addNodes(etcd []string) error {
+func (c *cluster) addNodes() error {
 	args := []string{"cluster", "init", c.file(), "--layout", "ec:2+2"}
 	var addrs []string
 	var places []place
@@ -147,7 +115,10 @@ func (c *cluster) addNodes(etcd []string) error {
 		return err
 	}
 	text = bytes.Replace(text, []byte(`transport = "auto"`), []byte(`transport = "tcp"`), 1)
-	text = bytes.Replace(text, []byte("[fabric]"), []byte("metadata = \""+"etcd://"+strings.Join(etcd, ",")+"/test\"\n\n[fabric]"), 1)
+	text = bytes.Replace(text, []byte("[fabric]"), []byte(`metadata = "`+c.etcd[0].url()+"\"\n\n[fabric]"), 1)
+	for _, e := range c.etcd[1:] {
+		text = fmt.Appendf(text, "\n[[metadata-cluster]]\nname = %q\nurl = %q\nbuckets = [%q]\n", e.name, e.url()+"?timeout=2s", e.bucket())
+	}
 	if c.o.takeover {
 		text = bytes.ReplaceAll(text, []byte("\ntargets = ["), []byte("\ntakeover = [\"*\"]\ntargets = ["))
 	}
@@ -161,7 +132,7 @@ func (c *cluster) addNodes(etcd []string) error {
 	return nil
 }
 
-func (c *cluster) addGateways(etcd []string) error {
+func (c *cluster) addGateways() error {
 	env := []string{"WEFT_ROOT_ACCESS_KEY=" + c.access, "WEFT_ROOT_SECRET_KEY=" + c.secret}
 	for i := range c.o.gateways {
 		at, err := c.place(fmt.Sprint("gw", i))
@@ -172,9 +143,9 @@ func (c *cluster) addGateways(etcd []string) error {
 		if err != nil {
 			return err
 		}
-		through := etcd
+		through := c.etcd[0].clients
 		if c.spaces == nil {
-			p, err := newProxy(etcd)
+			p, err := newProxy(through)
 			if err != nil {
 				return err
 			}
@@ -194,7 +165,7 @@ func (c *cluster) state(gateway int) string {
 }
 
 func (c *cluster) start(ctx context.Context) error {
-	for _, list := range [][]*process{c.etcd, c.nodes, c.gateways} {
+	for _, list := range [][]*process{c.members(), c.nodes, c.gateways} {
 		results := make(chan error, len(list))
 		for _, p := range list { // members of etcd wait for each other
 			go func() { results <- p.start(ctx) }()

@@ -12,21 +12,22 @@ import (
 type fault struct {
 	name  string
 	begin func() error
+	hold  func(ctx context.Context) error // while it lasts; nil: half the round
 	end   func(ctx context.Context) error
 }
 
 // faults are all there are, each once.
 func (c *cluster) faults() []fault {
 	var list []fault
-	for _, group := range [][]*process{c.gateways, c.nodes, c.etcd} {
+	for _, group := range [][]*process{c.gateways, c.nodes, c.members()} {
 		for _, p := range group {
 			list = append(list,
-				fault{"kill " + p.name, p.kill, p.start},
-				fault{"freeze " + p.name, p.freeze, func(context.Context) error { return p.thaw() }})
+				fault{name: "kill " + p.name, begin: p.kill, end: p.start},
+				fault{name: "freeze " + p.name, begin: p.freeze, end: func(context.Context) error { return p.thaw() }})
 		}
 	}
 	for i, p := range c.proxies {
-		list = append(list, fault{fmt.Sprintf("cut gw%d off from etcd", i), p.cut, func(context.Context) error { return p.mend() }})
+		list = append(list, fault{name: fmt.Sprintf("cut gw%d off from etcd", i), begin: p.cut, end: func(context.Context) error { return p.mend() }})
 	}
 	return append(list, c.cuts()...)
 }

@@ -337,10 +337,10 @@ func empty(dir string) error {
 	return err
 }
 
-// etcdLeader asks the members who leads.
+// etcdLeader asks the members of the home who leads.
 func (c *cluster) etcdLeader() (*process, error) {
-	for i, p := range c.etcd {
-		r, err := http.Post("http://"+c.etcdClients[i]+"/v3/maintenance/status", "application/json", strings.NewReader("{}")) //nolint:gosec,noctx // loopback
+	for i, p := range c.etcd[0].members {
+		r, err := http.Post("http://"+c.etcd[0].clients[i]+"/v3/maintenance/status", "application/json", strings.NewReader("{}")) //nolint:gosec,noctx // loopback
 		if err != nil {
 			return nil, err
 		}

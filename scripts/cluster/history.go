@@ -1,12 +1,12 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/anishathalye/porcupine"
@@ -124,10 +124,9 @@ func step(s pair, r request, a answer) (bool, pair) {
 
 // history of one round. Safe for concurrent use.
 type history struct {
-	prefix string
+	prefix string // with the bucket
 	keys   []string
 	start  time.Time
-	over   atomic.Bool
 
 	mu     sync.Mutex
 	ops    []porcupine.Operation
@@ -166,6 +165,14 @@ func (h *history) add(client int, called int64, r request, a answer) {
 		op.Return = math.MaxInt64
 	}
 	h.ops = append(h.ops, op)
+}
+
+// wrote enters a write. A client that has no answer waits a little before it goes on.
+func (h *history) wrote(ctx context.Context, client int, called int64, r request, o outcome) {
+	h.add(client, called, r, answer{outcome: o})
+	if o == unknown {
+		pause(ctx, 200*time.Millisecond)
+	}
 }
 
 // addList enters a listing as a read of every key.

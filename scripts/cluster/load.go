@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,12 +20,8 @@ import (
 	"github.com/minio/minio-go/v7/pkg/credentials"
 )
 
-const (
-	bucket = "cluster"
-	ledger = "ledger/"
-	// patience is how long a client waits for an answer.
-	patience = 15 * time.Second
-)
+// patience is how long a client waits for an answer.
+const patience = 15 * time.Second
 
 // sizes favour those where the store changes its ways: inline, replicated, one stripe, several.
 var sizes = []int{0, 100, 5000, 40 << 10, 64<<10 + 1, 300 << 10, 1 << 20}
@@ -45,13 +43,16 @@ func etagOf(v value) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// load is the clients, and what they know.
+// load is the clients, and what they know. Keys are with their bucket: bucket/key.
 type load struct {
 	c       *cluster
 	o       options
 	clients []*minio.Client // one for each gateway
 	next    atomic.Uint64   // number of the last write
-	http    *http.Transport // of all clients
+	http    *transport      // of all clients
+	buckets []string        // one in each etcd cluster
+	over    atomic.Bool     // clients end
+	away    atomic.Int64    // bucket that is known to be away, from 1
 
 	mu    sync.Mutex
 	etags map[string]value // of all writes
@@ -61,7 +62,7 @@ type load struct {
 
 func newLoad(ctx context.Context, o options, c *cluster) (*load, error) {
 	l := &load{c: c, o: o, etags: map[string]value{}, acked: map[string]value{}}
-	l.http = &http.Transport{MaxIdleConnsPerHost: 4 * o.clients, DisableCompression: true}
+	l.http = &transport{l: l, inner: http.Transport{MaxIdleConnsPerHost: 4 * o.clients, DisableCompression: true}}
 	for i, addr := range c.addresses {
 		if o.plant && i == 0 {
 			var err error
@@ -79,7 +80,30 @@ func newLoad(ctx context.Context, o options, c *cluster) (*load, error) {
 		}
 		l.clients = append(l.clients, client)
 	}
-	return l, l.clients[len(l.clients)-1].MakeBucket(ctx, bucket, minio.MakeBucketOptions{})
+	for _, e := range c.etcd {
+		l.buckets = append(l.buckets, e.bucket())
+		if err := l.clients[len(l.clients)-1].MakeBucket(ctx, e.bucket(), minio.MakeBucketOptions{}); err != nil {
+			return nil, err
+		}
+	}
+	return l, nil
+}
+
+// ledger begins the keys of a bucket that are written once.
+func (l *load) ledger(bucket int) string { return l.buckets[bucket] + "/ledger/" }
+
+// transport sends requests. With several etcd clusters no answer may be a 500: what is away is a 503.
+type transport struct {
+	l     *load
+	inner http.Transport
+}
+
+func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	answer, err := t.inner.RoundTrip(r)
+	if err == nil && len(t.l.buckets) > 1 && answer.StatusCode == http.StatusInternalServerError {
+		t.l.fail(fmt.Errorf("%s %s: %s", r.Method, r.URL.Path, answer.Status))
+	}
+	return answer, err
 }
 
 func (l *load) fail(err error) {
@@ -116,15 +140,16 @@ func (l *load) valueOf(etag string) (value, error) {
 	return v, nil
 }
 
-// run starts the clients, until the history is over.
-func (l *load) run(ctx context.Context, h *history, seed uint64) (wait func() error) {
+// run starts the clients, until it is over. Each operation is in one of the histories.
+func (l *load) run(ctx context.Context, histories []*history, seed uint64) (wait func() error) {
+	l.over.Store(false)
 	var clients sync.WaitGroup
 	for i := range l.o.clients {
 		clients.Go(func() {
 			rng := rand.New(rand.NewPCG(seed, uint64(i)))
 			last := map[string]value{} // as this client saw it last
-			for !h.over.Load() && l.failed() == nil {
-				l.step(ctx, h, rng, i, last)
+			for !l.over.Load() && l.failed() == nil {
+				l.step(ctx, histories, rng, i, last)
 			}
 		})
 	}
@@ -135,13 +160,19 @@ func (l *load) run(ctx context.Context, h *history, seed uint64) (wait func() er
 }
 
 // step does one operation through a gateway chosen by chance.
-func (l *load) step(ctx context.Context, h *history, rng *rand.Rand, client int, last map[string]value) {
+func (l *load) step(ctx context.Context, histories []*history, rng *rand.Rand, client int, last map[string]value) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	gw := l.clients[rng.IntN(len(l.clients))]
+	n := rng.IntN(len(histories))
+	h, ledger := histories[n], l.ledger(n)
 	key := h.keys[rng.IntN(len(h.keys))]
 	called := h.now()
-	switch n := rng.IntN(100); {
+	op := rng.IntN(100)
+	if l.away.Load() == int64(n+1) {
+		op %= 46 // it is read: writes that may have happened add up until no order of them is found in time
+	}
+	switch n := op; {
 	case n < 40:
 		v, err := l.get(ctx, gw, key)
 		a := answer{read: v}
@@ -160,18 +191,13 @@ func (l *load) step(ctx context.Context, h *history, rng *rand.Rand, client int,
 		if status := minio.ToErrorResponse(err).StatusCode; status == http.StatusBadRequest || status == http.StatusForbidden {
 			l.fail(fmt.Errorf("rename of %s: %w", key, err))
 		}
-		h.add(client, called, request{key: key, kind: rename}, answer{outcome: outcomeOf(err)})
+		h.wrote(ctx, client, called, request{key: key, kind: rename}, outcomeOf(err))
 	case n < 58:
-		err := gw.RemoveObject(ctx, bucket, key, minio.RemoveObjectOptions{})
-		h.add(client, called, request{key: key, kind: remove}, answer{outcome: outcomeOf(err)})
+		bucket, name, _ := strings.Cut(key, "/")
+		err := gw.RemoveObject(ctx, bucket, name, minio.RemoveObjectOptions{})
+		h.wrote(ctx, client, called, request{key: key, kind: remove}, outcomeOf(err))
 	case n < 68:
-		key := fmt.Sprint(ledger, h.prefix, client, "-", called)
-		v := l.newValue()
-		if l.put(ctx, gw, key, v, minio.PutObjectOptions{}) == nil {
-			l.mu.Lock()
-			l.acked[key] = v
-			l.mu.Unlock()
-		}
+		_ = l.enter(ctx, gw, fmt.Sprint(ledger, h.prefix, client, "-", called)) // who has no success has nothing to lose
 	default:
 		r, o := request{key: key, kind: put, write: l.newValue()}, minio.PutObjectOptions{}
 		switch {
@@ -190,8 +216,20 @@ func (l *load) step(ctx context.Context, h *history, rng *rand.Rand, client int,
 		if out == done {
 			last[key] = r.write
 		}
-		h.add(client, called, r, answer{outcome: out})
+		h.wrote(ctx, client, called, r, out)
 	}
+}
+
+// enter writes a key of the ledger once; with success it counts.
+func (l *load) enter(ctx context.Context, gw *minio.Client, key string) error {
+	v := l.newValue()
+	err := l.put(ctx, gw, key, v, minio.PutObjectOptions{})
+	if err == nil {
+		l.mu.Lock()
+		l.acked[key] = v
+		l.mu.Unlock()
+	}
+	return err
 }
 
 // outcomeOf is what an answer says of a write.
@@ -209,7 +247,8 @@ func outcomeOf(err error) outcome {
 func (l *load) put(ctx context.Context, gw *minio.Client, key string, v value, o minio.PutObjectOptions) error {
 	b := content(v)
 	o.DisableMultipart = true
-	_, err := gw.PutObject(ctx, bucket, key, bytes.NewReader(b), int64(len(b)), o)
+	bucket, name, _ := strings.Cut(key, "/")
+	_, err := gw.PutObject(ctx, bucket, name, bytes.NewReader(b), int64(len(b)), o)
 	return err
 }
 
@@ -217,7 +256,8 @@ func (l *load) put(ctx context.Context, gw *minio.Client, key string, v value, o
 func (l *load) get(ctx context.Context, gw *minio.Client, key string) (value, error) {
 	// Core sends one request, where Client sends two and the object may change between.
 	core := minio.Core{Client: gw}
-	body, info, _, err := core.GetObject(ctx, bucket, key, minio.GetObjectOptions{})
+	bucket, name, _ := strings.Cut(key, "/")
+	body, info, _, err := core.GetObject(ctx, bucket, name, minio.GetObjectOptions{})
 	if minio.ToErrorResponse(err).Code == minio.NoSuchKey {
 		return 0, nil
 	}
@@ -241,6 +281,7 @@ func (l *load) get(ctx context.Context, gw *minio.Client, key string) (value, er
 
 func (l *load) list(ctx context.Context, gw *minio.Client, prefix string) (map[string]value, error) {
 	found := map[string]value{}
+	bucket, prefix, _ := strings.Cut(prefix, "/")
 	for o := range gw.ListObjects(ctx, bucket, minio.ListObjectsOptions{Prefix: prefix, Recursive: true}) {
 		if o.Err != nil {
 			return nil, o.Err
@@ -250,7 +291,7 @@ func (l *load) list(ctx context.Context, gw *minio.Client, prefix string) (map[s
 			l.fail(fmt.Errorf("listing of %s: %w", o.Key, err))
 			return nil, err
 		}
-		found[o.Key] = v
+		found[bucket+"/"+o.Key] = v
 	}
 	return found, ctx.Err()
 }
@@ -301,9 +342,13 @@ func (l *load) verifyLedger(ctx context.Context) error {
 		}
 	}
 	for i, gw := range l.clients {
-		found, err := l.list(ctx, gw, ledger)
-		if err != nil {
-			return err
+		found := map[string]value{}
+		for n := range l.buckets {
+			list, err := l.list(ctx, gw, l.ledger(n))
+			if err != nil {
+				return err
+			}
+			maps.Copy(found, list)
 		}
 		for key, want := range l.acked {
 			if found[key] != want {

@@ -14,6 +14,9 @@
 // A request without an answer, or with a 5xx, may have happened or may happen at any later time. Each round has
 // keys of its own, so that such requests do not add up.
 //
+// With --metadata-clusters the buckets are shared out among several etcd clusters, of which one is away, killed or frozen
+// whole, until every gateway has said so: no answer but 503 for its bucket, and no failed request of any other bucket.
+//
 // With --figures the faults are those that an operator must live with, and what each costs is measured: a target that
 // answers EIO or ENOSPC or takes 10 s a request (package badfs), a node or the leader of etcd killed, every process
 // restarted in turn, every file of a target corrupt, M targets lost. Beside what was said, nothing that was asked for may
@@ -25,6 +28,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"log"
@@ -54,6 +58,7 @@ type options struct {
 	strict   bool
 	rates    bool
 	loaders  int
+	clusters int
 	only     string
 }
 
@@ -84,8 +89,10 @@ func main() {
 	flag.BoolVar(&o.netns, "netns", false, "run each process in a network namespace of its own, and cut them off too; needs root")
 	flag.BoolVar(&o.rates, "throughput", false, "compare what a CPU second does in one process, through one gateway and through all; --only selects requests")
 	flag.IntVar(&o.loaders, "loaders", 12, "with --throughput: concurrent requests, shared out among the gateways of a side")
+	flag.IntVar(&o.clusters, "metadata-clusters", 1, "etcd clusters that share the buckets; each but the first has one member")
 	flag.BoolVar(&o.plant, "plant", false, "plant stale reads, and demand that they are found")
 	flag.Parse()
+	o.clusters = max(o.clusters, 1)
 	log.SetFlags(log.Ltime)
 	if err := run(context.Background(), o); err != nil {
 		fmt.Fprintln(os.Stderr, "cluster:", err)
@@ -150,7 +157,7 @@ func rounds(ctx context.Context, o options, c *cluster) error {
 	var order []fault
 	for i := range o.rounds {
 		if len(order) == 0 {
-			order = slices.DeleteFunc(c.faults(), func(f fault) bool { return !strings.HasPrefix(f.name, o.only) })
+			order = slices.DeleteFunc(append(c.faults(), l.outages()...), func(f fault) bool { return !strings.HasPrefix(f.name, o.only) })
 			if len(order) == 0 {
 				return fmt.Errorf("no fault begins with %q", o.only)
 			}
@@ -176,18 +183,25 @@ func rounds(ctx context.Context, o options, c *cluster) error {
 
 // round loads the cluster, does one fault in the middle, and checks the history.
 func round(ctx context.Context, o options, c *cluster, l *load, number int, f fault) error {
-	h := newHistory(fmt.Sprintf("r%04d/", number))
-	wait := l.run(ctx, h, o.seed+uint64(number))
+	var histories []*history
+	for _, bucket := range l.buckets {
+		histories = append(histories, newHistory(fmt.Sprintf("%s/r%04d/", bucket, number)))
+	}
+	wait := l.run(ctx, histories, o.seed+uint64(number))
 	pause(ctx, o.length/4)
 	err := f.begin()
 	if err == nil {
-		pause(ctx, o.length/2)
-		err = f.end(ctx)
+		if f.hold == nil {
+			pause(ctx, o.length/2)
+		} else {
+			err = f.hold(ctx)
+		}
+		err = errors.Join(err, f.end(ctx))
 	}
 	if err == nil {
 		pause(ctx, o.length/4)
 	}
-	h.over.Store(true)
+	l.over.Store(true)
 	if werr := wait(); werr != nil {
 		return werr
 	}
@@ -197,13 +211,15 @@ func round(ctx context.Context, o options, c *cluster, l *load, number int, f fa
 	if err := c.ready(ctx); err != nil {
 		return err
 	}
-	if err := l.readAll(ctx, h); err != nil {
-		return err
+	for _, h := range histories {
+		if err := l.readAll(ctx, h); err != nil {
+			return err
+		}
+		if err := h.check(); err != nil {
+			return err
+		}
+		log.Printf("round %3d: %-28s %s %s", number+1, f.name, h.prefix, h.summary())
 	}
-	if err := h.check(); err != nil {
-		return err
-	}
-	log.Printf("round %3d: %-28s %s", number+1, f.name, h.summary())
 	return nil
 }
 

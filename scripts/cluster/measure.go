@@ -37,7 +37,7 @@ const (
 // prepare writes what is read later.
 func (m *meter) prepare(ctx context.Context, n int) error {
 	for i := range n {
-		key, v := fmt.Sprintf("%sread/%04d", ledger, i), m.l.newValue()
+		key, v := fmt.Sprintf("%sread/%04d", m.l.ledger(0), i), m.l.newValue()
 		if err := m.l.put(ctx, m.l.clients[i%len(m.l.clients)], key, v, minio.PutObjectOptions{}); err != nil {
 			return err
 		}
@@ -127,7 +127,7 @@ func (m *meter) during(ctx context.Context, pick func() *minio.Client, do func()
 func (m *meter) write(ctx context.Context, client *minio.Client) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	key, v := fmt.Sprint(ledger, "figures/", m.written.Add(1)), m.l.newValue()
+	key, v := fmt.Sprint(m.l.ledger(0), "figures/", m.written.Add(1)), m.l.newValue()
 	begin := time.Now()
 	err := m.l.put(ctx, client, key, v, minio.PutObjectOptions{})
 	if err == nil {

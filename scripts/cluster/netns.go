@@ -107,8 +107,8 @@ func (c *cluster) cuts() (list []fault) {
 			continue
 		}
 		cable := c.spaces.cable(p.place.space)
-		list = append(list, fault{"cut " + p.name + " off", func() error { return ip("link set " + cable + " down") },
-			func(context.Context) error { return ip("link set " + cable + " up") }})
+		list = append(list, fault{name: "cut " + p.name + " off", begin: func() error { return ip("link set " + cable + " down") },
+			end: func(context.Context) error { return ip("link set " + cable + " up") }})
 	}
 	return list
 }

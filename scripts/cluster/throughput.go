@@ -49,7 +49,7 @@ func runThroughput(ctx context.Context, o options, c *cluster) error {
 	if err != nil {
 		return err
 	}
-	below := slices.Concat(c.nodes, c.etcd)
+	below := slices.Concat(c.nodes, c.members())
 	sides := []*side{
 		single,
 		{"1 gateway", c.addresses[:1], append(slices.Clone(below), c.gateways[0])},
