@@ -1,6 +1,7 @@
 package etcdkv
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -11,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 )
 
 // Config says which cluster to use, and how.
@@ -158,6 +161,44 @@ func (c *Config) password() (string, error) {
 		return "", fmt.Errorf("%s has no password in its first line", c.PasswordFile)
 	}
 	return line, nil
+}
+
+// refusal is why no TLS connection to any endpoint comes about, of which etcd's client tells only that time was up; nil
+// when one does.
+func (c *Config) refusal(ctx context.Context) error {
+	conf, err := c.tls()
+	if conf == nil || err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second) // that of the caller is up by now
+	defer cancel()
+	for _, e := range c.Endpoints {
+		var conn net.Conn
+		if conn, err = (&tls.Dialer{Config: conf}).DialContext(ctx, "tcp", e); err == nil {
+			return conn.Close()
+		}
+	}
+	return err
+}
+
+// advise says which setting to look at when etcd lets nobody in.
+func (c *Config) advise(ctx context.Context, err error) error {
+	if Passing(err) {
+		if why := c.refusal(ctx); why != nil {
+			err = fmt.Errorf("%w: %w", err, why)
+		}
+	}
+	switch {
+	case errors.Is(err, rpctypes.ErrAuthFailed):
+		return fmt.Errorf("%w: user and password-file must be those of this etcd cluster", err)
+	case errors.Is(err, rpctypes.ErrUserEmpty):
+		return fmt.Errorf("%w: this etcd cluster wants a user; add user=NAME&password-file=FILE", err)
+	case errors.Is(err, rpctypes.ErrPermissionDenied):
+		return fmt.Errorf("%w: grant the user %q a role with readwrite on the keys that begin with %q", err, c.Username, c.Prefix)
+	case strings.Contains(err.Error(), "x509: "): // of several types
+		return fmt.Errorf("%w: this etcd cluster has a certificate of another authority or name; ca=FILE must be that of its authority", err)
+	}
+	return err
 }
 
 func (c *Config) tls() (*tls.Config, error) {

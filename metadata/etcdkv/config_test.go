@@ -2,20 +2,14 @@ package etcdkv
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"math/big"
-	"net"
 	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/weftstore/weft/metadata/etcdkv/etcdtest"
 )
 
 func TestParseURL(t *testing.T) {
@@ -62,59 +56,8 @@ func FuzzParseURL(f *testing.F) {
 	})
 }
 
-// authority makes certificates of one CA below a directory.
-type authority struct {
-	t    *testing.T
-	dir  string
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-}
-
-func newAuthority(t *testing.T) *authority {
-	a := &authority{t: t, dir: t.TempDir()}
-	a.cert, a.key = a.issue("ca", true)
-	return a
-}
-
-func (a *authority) path(name string) string { return filepath.Join(a.dir, name) }
-
-func (a *authority) issue(name string, ca bool) (*x509.Certificate, *ecdsa.PrivateKey) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	c := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IsCA: ca, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-	}
-	parent, signer := a.cert, a.key
-	if ca {
-		parent, signer = c, key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, c, parent, &key.PublicKey, signer)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	raw, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	for file, block := range map[string]*pem.Block{name + ".crt": {Type: "CERTIFICATE", Bytes: der}, name + ".key": {Type: "PRIVATE KEY", Bytes: raw}} {
-		if err := os.WriteFile(a.path(file), pem.EncodeToMemory(block), 0o600); err != nil {
-			a.t.Fatal(err)
-		}
-	}
-	if c, err = x509.ParseCertificate(der); err != nil {
-		a.t.Fatal(err)
-	}
-	return c, key
-}
-
-func (a *authority) config(s *server, client string) Config {
-	return Config{Endpoints: []string{s.Addr}, Prefix: "/tls/", CA: a.path("ca.crt"), Cert: a.path(client + ".crt"), Key: a.path(client + ".key")}
+func configOf(a *etcdtest.Authority, s *server, client string) Config {
+	return Config{Endpoints: []string{s.Addr}, Prefix: "/tls/", CA: a.Path("ca.crt"), Cert: a.Path(client + ".crt"), Key: a.Path(client + ".key")}
 }
 
 // refuses wants Open to fail without the password in its error.
@@ -131,36 +74,24 @@ func refuses(t *testing.T, cfg Config) {
 }
 
 func TestTLSAndPassword(t *testing.T) {
-	a := newAuthority(t)
-	a.issue("server", false)
-	a.issue("gateway", false)
-	s := startEtcd(t, "https", "--trusted-ca-file", a.path("ca.crt"), "--client-cert-auth",
-		"--cert-file", a.path("server.crt"), "--key-file", a.path("server.key"))
-	d := s.openWith(t, a.config(s, "gateway"))
+	a := etcdtest.NewAuthority(t)
+	a.Issue("server")
+	a.Issue("gateway")
+	s := startEtcd(t, "https", "--trusted-ca-file", a.Path("ca.crt"), "--client-cert-auth",
+		"--cert-file", a.Path("server.crt"), "--key-file", a.Path("server.key"))
+	d := s.openWith(t, configOf(a, s, "gateway"))
 	if err := increment(t.Context(), d, "n"); err != nil {
 		t.Fatal(err)
 	}
-	stranger := newAuthority(t)
-	stranger.issue("gateway", false)
-	refuses(t, stranger.config(s, "gateway"))
+	stranger := etcdtest.NewAuthority(t)
+	stranger.Issue("gateway")
+	refuses(t, configOf(stranger, s, "gateway"))
 	refuses(t, Config{Endpoints: []string{s.Addr}})
 
-	ctx, c := t.Context(), d.Client()
-	for _, do := range []func() error{
-		func() error { _, err := c.UserAdd(ctx, "root", "opensesame-root"); return err },
-		func() error { _, err := c.UserGrantRole(ctx, "root", "root"); return err },
-		func() error { _, err := c.RoleAdd(ctx, "weft"); return err },
-		func() error { _, err := c.RoleGrantPermission(ctx, "weft", "/tls/", "/tls0", 2); return err },
-		func() error { _, err := c.UserAdd(ctx, "weft", "opensesame"); return err },
-		func() error { _, err := c.UserGrantRole(ctx, "weft", "weft"); return err },
-		func() error { _, err := c.AuthEnable(ctx); return err },
-	} {
-		if err := do(); err != nil {
-			t.Fatal(err)
-		}
-	}
+	ctx := t.Context()
+	etcdtest.AddUser(t, d.Client(), "weft", "opensesame", "/tls/")
 	withPassword := func(prefix, password string) Config {
-		cfg := a.config(s, "gateway")
+		cfg := configOf(a, s, "gateway")
 		file := filepath.Join(t.TempDir(), "password")
 		if err := os.WriteFile(file, []byte(password+"\n"), 0o600); err != nil {
 			t.Fatal(err)

@@ -74,7 +74,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 		case <-wait.Done():
 		}
 		if wait.Err() != nil || !Passing(err) {
-			return nil, fmt.Errorf("etcdkv: open: %w", err)
+			return nil, fmt.Errorf("etcdkv: open: %w", cfg.advise(ctx, err))
 		}
 	}
 }
