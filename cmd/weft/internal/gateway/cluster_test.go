@@ -61,6 +61,7 @@ type rig struct {
 	dir       string
 	file      *cluster.File
 	lostAfter time.Duration
+	notify    []string // destinations of events
 	fabric    rdma.Transport
 	log       *logBuffer
 	nodes     map[string]func() // running: ends one

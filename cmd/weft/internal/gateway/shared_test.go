@@ -54,7 +54,7 @@ func (r *rig) gateway(name string) *shared {
 	r.t.Helper()
 	cfg := r.config()
 	cfg.Name, cfg.State, cfg.TTL = name, filepath.Join(r.dir, name), 2*time.Second
-	cfg.AccessKey, cfg.SecretKey = "access", "secretsecret"
+	cfg.AccessKey, cfg.SecretKey, cfg.Notify = "access", "secretsecret", r.notify
 	p, err := gateway.Start(r.t.Context(), cfg)
 	if err != nil {
 		r.t.Fatal(err)
