@@ -156,3 +156,38 @@ func TestUnread(t *testing.T) {
 		})
 	}
 }
+
+// TestBulkEndsAlone: who waits for a bulk frame has it back when it is written, and not when
+// all that was queued with it is; small frames are written together.
+func TestBulkEndsAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, far := pipeLane(t, true)
+		ended := 0
+		for range 5 {
+			f := frame{body: make([]byte, 100<<10), after: func() { ended++ }}
+			if err := l.out.push(f); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i := range 5 {
+			synctest.Wait()
+			if ended != i {
+				t.Errorf("%d frames have ended when %d are read", ended, i)
+			}
+			if _, err := io.CopyN(io.Discard, far, headSize+100<<10); err != nil {
+				t.Fatal(err)
+			}
+		}
+		small := make([]frame, maxBatch+1)
+		for i := range small {
+			small[i].body = make([]byte, 1<<10)
+		}
+		if n := together(small); n != maxBatch {
+			t.Errorf("%d small frames are written together", n)
+		}
+		small[2].body = make([]byte, maxTogether)
+		if n := together(small); n != 2 {
+			t.Errorf("%d frames are written with a bulk one that follows", n)
+		}
+	})
+}

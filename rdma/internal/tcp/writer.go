@@ -3,15 +3,16 @@ package tcp
 import (
 	"errors"
 	"net"
-	"slices"
 	"sync"
 
 	"github.com/weftstore/weft/rdma"
 )
 
 const (
-	// maxBatch is how many frames one system call writes.
+	// maxBatch is how many small frames one system call writes.
 	maxBatch = 16
+	// maxTogether bounds the bytes of their bodies.
+	maxTogether = 64 << 10
 	// maxQueue bounds what waits for a peer that does not read. A peer that keeps to
 	// the protocol has fewer under way: its calls, cancellations and transfers.
 	maxQueue = 4 * maxAsked
@@ -156,7 +157,9 @@ func (w *writer) drain(first frame, sent int) {
 		queue := w.queue
 		w.queue, w.spare, w.copies = w.spare, nil, 0
 		w.mu.Unlock()
-		for batch := range slices.Chunk(queue, maxBatch) {
+		for rest := queue; len(rest) > 0; {
+			batch := rest[:together(rest)]
+			rest = rest[len(batch):]
 			if good {
 				good = w.write(batch, 0)
 				continue
@@ -170,6 +173,18 @@ func (w *writer) drain(first frame, sent int) {
 		w.spare = queue[:0]
 		w.mu.Unlock()
 	}
+}
+
+// together is how many frames from the first on are written at once. All of them end after
+// the last, so that bulk bodies go alone: whoever waits for one has the next ready while
+// others are written.
+func together(queue []frame) int {
+	n, size := 1, len(queue[0].body)
+	for n < min(len(queue), maxBatch) && size+len(queue[n].body) <= maxTogether {
+		size += len(queue[n].body)
+		n++
+	}
+	return n
 }
 
 // write writes frames, but for the first skip bytes, and ends them.
