@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"go.etcd.io/etcd/client/v3"
@@ -127,14 +128,18 @@ func (a *attempt) fetch(keys []string, op *clientv3.Op) (*clientv3.GetResponse, 
 			keys = append(keys, k)
 		}
 	}
-	ops := make([]clientv3.Op, 0, len(keys)+1)
+	if a.rev == 0 && op == nil && len(keys) <= maxAlike {
+		got, err := a.first(keys)
+		if err != nil {
+			return nil, err
+		}
+		return nil, a.learn(keys, got)
+	}
+	var ops []clientv3.Op
 	if op != nil {
 		ops = append(ops, *op)
 	}
-	for _, k := range keys {
-		ops = append(ops, clientv3.OpGet(a.d.data+k, a.at()...))
-	}
-	got, err := a.send(ops)
+	got, err := a.send(a.gets(ops, keys))
 	if err != nil {
 		return nil, err
 	}
@@ -142,6 +147,28 @@ func (a *attempt) fetch(keys []string, op *clientv3.Op) (*clientv3.GetResponse, 
 		return nil, a.learn(keys, got)
 	}
 	return got[0], a.learn(keys, got[1:])
+}
+
+// first reads keys with what others read at this time, unless that is more than a message holds.
+func (a *attempt) first(keys []string) (got []*clientv3.GetResponse, err error) {
+	var rev int64
+	err = a.d.patiently(a.ctx, func() (err error) {
+		got, rev, err = a.d.readTogether(a.ctx, keys)
+		return err
+	})
+	if code(err) == codes.ResourceExhausted && a.ctx.Err() == nil {
+		return a.send(a.gets(nil, keys))
+	}
+	return got, a.pin(rev, err)
+}
+
+// gets appends reads of keys to ops.
+func (a *attempt) gets(ops []clientv3.Op, keys []string) []clientv3.Op {
+	ops = slices.Grow(ops, len(keys))
+	for _, k := range keys {
+		ops = append(ops, clientv3.OpGet(a.d.data+k, a.at()...))
+	}
+	return ops
 }
 
 // at are the options of a read: of rev from any member, the first from a quorum.
@@ -153,7 +180,36 @@ func (a *attempt) at() []clientv3.OpOption {
 }
 
 // send reads ops in one request and pins rev.
-func (a *attempt) send(ops []clientv3.Op) ([]*clientv3.GetResponse, error) {
+func (a *attempt) send(ops []clientv3.Op) (got []*clientv3.GetResponse, err error) {
+	var rev int64
+	err = a.d.patiently(a.ctx, func() (err error) {
+		got, rev, err = a.d.read(a.ctx, ops)
+		if errors.Is(err, rpctypes.ErrFutureRev) {
+			// The member is behind. With a read from a quorum in the same request whichever
+			// member gets it catches up first; its answer comes last and is not looked at.
+			got, rev, err = a.d.read(a.ctx, append(slices.Clip(ops), clientv3.OpGet(a.d.data, clientv3.WithCountOnly())))
+		}
+		return err
+	})
+	return got, a.pin(rev, err)
+}
+
+// pin takes the revision of a read, or its error.
+func (a *attempt) pin(rev int64, err error) error {
+	if err != nil {
+		if code(err) == codes.ResourceExhausted && a.ctx.Err() == nil {
+			return err // a page too large: the scan asks for less
+		}
+		return a.failed(err)
+	}
+	if a.rev == 0 {
+		a.rev = rev
+	}
+	return nil
+}
+
+// read sends ops, reads only, as one request.
+func (d *DB) read(ctx context.Context, ops []clientv3.Op) (got []*clientv3.GetResponse, rev int64, err error) {
 	op := ops[0]
 	if len(ops) > 1 {
 		if len(ops) > flat {
@@ -161,36 +217,17 @@ func (a *attempt) send(ops []clientv3.Op) ([]*clientv3.GetResponse, error) {
 		}
 		op = clientv3.OpTxn(nil, ops, nil)
 	}
-	var resp clientv3.OpResponse
-	err := a.d.patiently(a.ctx, func() (err error) {
-		resp, err = a.d.do(a.ctx, op)
-		if errors.Is(err, rpctypes.ErrFutureRev) {
-			// The member is behind. With a read from a quorum in the same request whichever
-			// member gets it catches up first; its answer comes last and is not looked at.
-			resp, err = a.d.do(a.ctx, clientv3.OpTxn(nil, []clientv3.Op{op, clientv3.OpGet(a.d.data, clientv3.WithCountOnly())}, nil))
-		}
-		return err
-	})
+	resp, err := d.do(ctx, op)
 	if err != nil {
-		if code(err) == codes.ResourceExhausted && a.ctx.Err() == nil {
-			return nil, err // a page too large: the scan asks for less
-		}
-		return nil, a.failed(err)
+		return nil, 0, err
 	}
-	var rev int64
-	var got []*clientv3.GetResponse
-	if resp.Get() != nil {
-		rev, got = resp.Get().Header.Revision, []*clientv3.GetResponse{resp.Get()}
-	} else {
-		rev = resp.Txn().Header.Revision
-		for _, r := range ranges(nil, resp.Txn().Responses) {
-			got = append(got, (*clientv3.GetResponse)(r))
-		}
+	if one := resp.Get(); one != nil {
+		return []*clientv3.GetResponse{one}, one.Header.Revision, nil
 	}
-	if a.rev == 0 {
-		a.rev = rev
+	for _, r := range ranges(nil, resp.Txn().Responses) {
+		got = append(got, (*clientv3.GetResponse)(r))
 	}
-	return got, nil
+	return got, resp.Txn().Header.Revision, nil
 }
 
 func (a *attempt) failed(err error) error {

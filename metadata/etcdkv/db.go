@@ -39,6 +39,8 @@ type DB struct {
 	resolve time.Duration
 	health  health
 	recent  recent
+	reads   combiner[reads]
+	commits combiner[commits]
 	markers markers
 	closed  atomic.Bool
 	stats   struct{ requests, conflicts, reruns, resolved atomic.Uint64 }

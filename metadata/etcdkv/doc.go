@@ -26,6 +26,13 @@
 // wrong the function is run again with the right value. So reads that follow from
 // each other cost one round trip where the guesses are right.
 //
+// # Requests that are shared
+//
+// The first reads of transactions that run at the same time are one request, and so are
+// their commits: what is asked for while a request is under way goes with the next.
+// Commits are nested, each with its own comparisons and marker, and are refused one by
+// one. Those of which one writes what another reads or writes do not share a request.
+//
 // # Commits
 //
 // An Update is one etcd transaction that writes if

@@ -127,25 +127,24 @@ func (d *DB) commit(ctx context.Context, a *attempt, buf *overlay.Buffer) (done 
 		}
 		return false, d.explain("make marker", err)
 	}
-	op, keys, err := d.commitOp(a, buf, mk, d.fenceOf(ctx))
+	c, keys, err := d.makeCommit(a, buf, mk, d.fenceOf(ctx))
 	if err != nil {
 		d.markers.put(mk)
 		return false, err
 	}
 	_ = buf.Each(func(key, _ []byte) error { d.recent.drop(key); return nil })
 	// From here on the outcome is waited for.
-	held := context.WithoutCancel(ctx)
-	resp, err := d.do(held, op)
+	resp, err := d.sendCommit(c)
 	switch {
-	case err == nil && resp.Txn().Succeeded:
-		mk.mod = resp.Txn().Header.Revision
+	case err == nil && resp.Succeeded:
+		mk.mod = resp.Header.Revision
 		d.markers.put(mk)
 		return true, nil
 	case errors.Is(err, errDown): // it was not sent
 		d.markers.put(mk)
 		return false, d.explain("commit", err)
 	case err == nil:
-		return false, d.refused(a, mk, keys, resp.Txn(), d.fenceOf(ctx))
+		return false, d.refused(a, mk, keys, resp, d.fenceOf(ctx))
 	case errors.Is(err, rpctypes.ErrFutureRev):
 		d.markers.put(mk)
 		for k := range a.read {
@@ -185,8 +184,9 @@ func (d *DB) outcome(ctx context.Context, mk *marker, err error) (done bool, _ e
 	return false, nil
 }
 
-// commitOp makes the transaction, and tells which keys its failure reads again.
-func (d *DB) commitOp(a *attempt, buf *overlay.Buffer, mk *marker, f *Fence) (clientv3.Op, []string, error) {
+// makeCommit makes the transaction, and tells which keys its failure reads again.
+func (d *DB) makeCommit(a *attempt, buf *overlay.Buffer, mk *marker, f *Fence) (*commit, []string, error) {
+	c := &commit{reads: a.read, spans: a.spans, size: buf.Size()}
 	cmps := make([]clientv3.Cmp, 0, len(a.read)+len(a.spans)+2)
 	cmps = append(cmps, clientv3.Compare(clientv3.ModRevision(mk.key), "=", mk.mod))
 	again := []clientv3.Op{clientv3.OpGet(mk.key)}
@@ -203,6 +203,7 @@ func (d *DB) commitOp(a *attempt, buf *overlay.Buffer, mk *marker, f *Fence) (cl
 	}
 	writes := []clientv3.Op{clientv3.OpPut(mk.key, "", clientv3.WithLease(mk.lease))}
 	_ = buf.Each(func(key, value []byte) error {
+		c.writes = append(c.writes, string(key))
 		if value == nil {
 			writes = append(writes, clientv3.OpDelete(d.data+string(key)))
 		} else {
@@ -218,13 +219,16 @@ func (d *DB) commitOp(a *attempt, buf *overlay.Buffer, mk *marker, f *Fence) (cl
 				again = append(again, clientv3.OpGet(d.data+k))
 			}
 		}
-		return clientv3.OpTxn(cmps, writes, again), keys, nil
+		c.op = clientv3.OpTxn(cmps, writes, again)
+		c.alone = len(cmps) > maxCommitOps || len(writes) > maxCommitOps || len(again) > maxCommitOps
+		return c, keys, nil
 	}
 	ops := append(guards(cmps[first:], mk.key), writes...)
 	if len(ops) > fan*fan*fan {
-		return clientv3.Op{}, nil, fmt.Errorf("etcdkv: transaction of %d reads and %d writes: %w", len(a.read), len(writes), metadata.ErrTooLarge)
+		return nil, nil, fmt.Errorf("etcdkv: transaction of %d reads and %d writes: %w", len(a.read), len(writes), metadata.ErrTooLarge)
 	}
-	return clientv3.OpTxn(cmps[:first], nest(ops, fan), again), nil, nil
+	c.op, c.alone = clientv3.OpTxn(cmps[:first], nest(ops, fan), again), true
+	return c, nil, nil
 }
 
 // refused takes what a commit read when its comparisons failed as the next snapshot,

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -62,11 +63,12 @@ func runThroughput(ctx context.Context, o options, c *cluster) error {
 		rates := make([][]float64, len(sides))
 		for range o.rounds {
 			for i, s := range sides {
-				n, cpu, took, err := s.measure(ctx, c, w, o.length)
+				n, used, took, err := s.measure(ctx, c, w, o.length)
 				if err != nil {
 					return fmt.Errorf("%s, %s: %w", s.name, w.name, err)
 				}
-				log.Printf("%-10s %-12s %6d requests in %5.1f s, %6.2f CPU s, %8.1f a CPU s", w.name, s.name, n, took.Seconds(), cpu, float64(n)/cpu)
+				cpu := used.sum()
+				log.Printf("%-10s %-12s %6d requests in %5.1f s, %6.2f CPU s, %8.1f a CPU s; µs of one: %s", w.name, s.name, n, took.Seconds(), cpu, float64(n)/cpu, used.each(n))
 				rates[i] = append(rates[i], float64(n)/cpu)
 			}
 		}
@@ -114,14 +116,14 @@ func (s *side) clients(c *cluster) (list []*minio.Client, err error) {
 }
 
 // measure does the work for a while: how many requests, and the CPU seconds of the servers.
-func (s *side) measure(ctx context.Context, c *cluster, w work, length time.Duration) (n int64, cpu float64, took time.Duration, err error) {
+func (s *side) measure(ctx context.Context, c *cluster, w work, length time.Duration) (n int64, used cpuTime, took time.Duration, err error) {
 	clients, err := s.clients(c)
 	if err != nil {
-		return 0, 0, 0, err
+		return 0, nil, 0, err
 	}
 	name := fmt.Sprintf("throughput-%d", w.size)
 	if err := clients[0].MakeBucket(ctx, name, minio.MakeBucketOptions{}); err != nil && minio.ToErrorResponse(err).Code != "BucketAlreadyOwnedByYou" {
-		return 0, 0, 0, err
+		return 0, nil, 0, err
 	}
 	body := make([]byte, w.size)
 	_, _ = rand.NewChaCha8([32]byte{1}).Read(body) // never fails
@@ -131,12 +133,12 @@ func (s *side) measure(ctx context.Context, c *cluster, w work, length time.Dura
 	}
 	for i := range objects {
 		if err := put(clients[0], "o"+strconv.Itoa(i)); err != nil {
-			return 0, 0, 0, err
+			return 0, nil, 0, err
 		}
 	}
 	before, err := s.cpu()
 	if err != nil {
-		return 0, 0, 0, err
+		return 0, nil, 0, err
 	}
 	begin := time.Now()
 	var done atomic.Int64
@@ -159,7 +161,10 @@ func (s *side) measure(ctx context.Context, c *cluster, w work, length time.Dura
 	wg.Wait()
 	took = time.Since(begin)
 	after, err := s.cpu()
-	return done.Load(), after - before, took, errors.Join(append(errs, err)...)
+	for kind := range after {
+		after[kind] -= before[kind]
+	}
+	return done.Load(), after, took, errors.Join(append(errs, err)...)
 }
 
 func read(ctx context.Context, client *minio.Client, bucket, key string, size int) error {
@@ -175,23 +180,43 @@ func read(ctx context.Context, client *minio.Client, bucket, key string, size in
 	return errors.Join(err, body.Close())
 }
 
-// cpu is what the processes have used so far, in seconds.
-func (s *side) cpu() (float64, error) {
+// cpuTime is in seconds, by the kind of process.
+type cpuTime map[string]float64
+
+func (t cpuTime) sum() (total float64) {
+	for _, s := range t {
+		total += s
+	}
+	return total
+}
+
+// each is what one of n requests takes.
+func (t cpuTime) each(n int64) string {
+	var list []string
+	for _, kind := range slices.Sorted(maps.Keys(t)) {
+		list = append(list, fmt.Sprintf("%s %.0f", kind, t[kind]*1e6/float64(n)))
+	}
+	return strings.Join(list, ", ")
+}
+
+// cpu is what the processes have used so far.
+func (s *side) cpu() (cpuTime, error) {
 	const ticks = 100 // a second, of /proc
-	total := 0.0
+	used := cpuTime{}
 	for _, p := range s.processes {
 		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
+		kind := strings.TrimRight(p.name, "0123456789")
 		fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
 		for _, at := range []int{11, 12} { // utime and stime, of which 11 come before
 			n, err := strconv.ParseFloat(fields[at], 64)
 			if err != nil {
-				return 0, err
+				return nil, err
 			}
-			total += n / ticks
+			used[kind] += n / ticks
 		}
 	}
-	return total, nil
+	return used, nil
 }
