@@ -88,7 +88,7 @@ func main() {
 	flag.BoolVar(&o.strict, "strict", false, "with --figures: fail when a fault costs more time than it may, too")
 	flag.BoolVar(&o.netns, "netns", false, "run each process in a network namespace of its own, and cut them off too; needs root")
 	flag.BoolVar(&o.rates, "throughput", false, "compare what a CPU second does in one process, through one gateway and through all; --only selects requests")
-	flag.IntVar(&o.loaders, "loaders", 12, "with --throughput: concurrent requests, shared out among the gateways of a side")
+	flag.IntVar(&o.loaders, "loaders", 12, "with --throughput: concurrent requests to one process")
 	flag.IntVar(&o.clusters, "metadata-clusters", 1, "etcd clusters that share the buckets; each but the first has one member")
 	flag.BoolVar(&o.plant, "plant", false, "plant stale reads, and demand that they are found")
 	flag.Parse()

@@ -30,6 +30,7 @@ type side struct {
 	name      string
 	addresses []string
 	processes []*process
+	loaders   int // concurrent requests, shared out among addresses
 }
 
 // work is one kind of request, of objects of a size.
@@ -44,7 +45,8 @@ var works = []work{{"get 1 MiB", 1 << 20, false}, {"put 1 MiB", 1 << 20, true}, 
 const objects = 64 // that are read
 
 // runThroughput compares what a CPU second of all server processes does: one process that is everything, one gateway over
-// the nodes and etcd, and all gateways over them. Sides take turns in rounds.
+// the nodes and etcd, and all gateways over them: with as many requests at a time in all as the one has, and with as many
+// each. Sides take turns in rounds.
 func runThroughput(ctx context.Context, o options, c *cluster) error {
 	single, err := c.single(ctx)
 	if err != nil {
@@ -53,8 +55,11 @@ func runThroughput(ctx context.Context, o options, c *cluster) error {
 	below := slices.Concat(c.nodes, c.members())
 	sides := []*side{
 		single,
-		{"1 gateway", c.addresses[:1], append(slices.Clone(below), c.gateways[0])},
-		{fmt.Sprint(len(c.gateways), " gateways"), c.addresses, slices.Concat(below, c.gateways)},
+		{"1 gateway", c.addresses[:1], append(slices.Clone(below), c.gateways[0]), o.loaders},
+	}
+	for _, loaders := range []int{o.loaders, o.loaders * len(c.gateways)} { // in all, and each
+		name := fmt.Sprintf("%d gateways, %d", len(c.gateways), loaders)
+		sides = append(sides, &side{name, c.addresses, slices.Concat(below, c.gateways), loaders})
 	}
 	for _, w := range works {
 		if !strings.HasPrefix(w.name, o.only) {
@@ -68,12 +73,12 @@ func runThroughput(ctx context.Context, o options, c *cluster) error {
 					return fmt.Errorf("%s, %s: %w", s.name, w.name, err)
 				}
 				cpu := used.sum()
-				log.Printf("%-10s %-12s %6d requests in %5.1f s, %6.2f CPU s, %8.1f a CPU s; µs of one: %s", w.name, s.name, n, took.Seconds(), cpu, float64(n)/cpu, used.each(n))
+				log.Printf("%-10s %-16s %6d requests in %5.1f s, %6.2f CPU s, %8.1f a CPU s; µs of one: %s", w.name, s.name, n, took.Seconds(), cpu, float64(n)/cpu, used.each(n))
 				rates[i] = append(rates[i], float64(n)/cpu)
 			}
 		}
 		for i, s := range sides {
-			log.Printf("%-10s %-12s median %8.1f a CPU s: %.2f of one process, %.2f of 1 gateway", w.name, s.name,
+			log.Printf("%-10s %-16s median %8.1f a CPU s: %.2f of one process, %.2f of 1 gateway", w.name, s.name,
 				median(rates[i]), median(rates[i])/median(rates[0]), median(rates[i])/median(rates[1]))
 		}
 	}
@@ -98,14 +103,14 @@ func (c *cluster) single(ctx context.Context) (*side, error) {
 	}
 	env := []string{"WEFT_ROOT_ACCESS_KEY=" + c.access, "WEFT_ROOT_SECRET_KEY=" + c.secret}
 	p := c.add(place{space: -1}, "single", answersOK("http://"+addr+"/healthz/ready"), env, args...)
-	return &side{"one process", []string{addr}, []*process{p}}, p.start(ctx)
+	return &side{"one process", []string{addr}, []*process{p}, c.o.loaders}, p.start(ctx)
 }
 
 func (s *side) clients(c *cluster) (list []*minio.Client, err error) {
 	for _, addr := range s.addresses {
 		client, err := minio.New(addr, &minio.Options{
 			Creds: credentials.NewStaticV4(c.access, c.secret, ""), Region: "us-east-1",
-			Transport: &http.Transport{MaxIdleConnsPerHost: c.o.loaders, DisableCompression: true}, MaxRetries: 1,
+			Transport: &http.Transport{MaxIdleConnsPerHost: s.loaders, DisableCompression: true}, MaxRetries: 1,
 		})
 		if err != nil {
 			return nil, err
@@ -142,9 +147,9 @@ func (s *side) measure(ctx context.Context, c *cluster, w work, length time.Dura
 	}
 	begin := time.Now()
 	var done atomic.Int64
-	errs := make([]error, c.o.loaders)
+	errs := make([]error, s.loaders)
 	var wg sync.WaitGroup
-	for i := range c.o.loaders {
+	for i := range s.loaders {
 		client := clients[i%len(clients)]
 		wg.Go(func() {
 			for errs[i] == nil && time.Since(begin) < length {
