@@ -43,7 +43,7 @@ func run(ctx context.Context) (met bool, err error) {
 	flag.IntVar(&l.qps, "qps", 2, "queue pairs, or streams of TCP")
 	flag.IntVar(&l.depth, "depth", 16, "transfers under way on each")
 	flag.IntVar(&l.transfers, "transfers", 256, "transfers of 1 MiB on each in a run over verbs")
-	flag.IntVar(&l.tcpTransfers, "tcp-transfers", 4096, "the same over TCP")
+	flag.IntVar(&l.tcpTransfers, "tcp-transfers", 1024, "the same over TCP")
 	flag.IntVar(&l.pings, "pings", 10000, "round trips of 64 bytes in a run")
 	flag.StringVar(&only, "only", "", "comparisons to run, separated by commas (default all)")
 	flag.Parse()
