@@ -315,3 +315,27 @@ func TestTouches(t *testing.T) {
 		t.Error("too many")
 	}
 }
+
+// TestLongKeysTogether: what a request takes is more than what it writes.
+func TestLongKeysTogether(t *testing.T) {
+	d := startEtcd(t, "http").open(t)
+	var clients sync.WaitGroup
+	for i := range 48 {
+		clients.Go(func() {
+			for range 4 {
+				err := d.Update(t.Context(), func(txn metadata.Txn) error {
+					for j := range maxCommitOps - 4 {
+						if _, err := txn.Get(fmt.Appendf(nil, "%0*d/%d", metadata.MaxKVKey/2, j, i)); err != nil {
+							return err
+						}
+					}
+					return txn.Put(fmt.Append(nil, i), []byte("v"))
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	clients.Wait()
+}

@@ -9,8 +9,9 @@ import (
 // Bounds of commits that are sent together.
 const (
 	maxCommits   = 16
-	maxCommitOps = 64        // comparisons, or operations, of one of them
-	groupBytes   = 512 << 10 // of keys and values
+	maxCommitOps = 64 // comparisons, or operations, of one of them
+	groupBytes   = 512 << 10
+	opBytes      = 128 // what an operation takes beside keys and values, and the prefix of what it writes
 )
 
 // commit is a transaction of etcd, and what it touches. Keys are without DB.data, spans
@@ -20,7 +21,7 @@ type commit struct {
 	reads  map[string]int64
 	spans  []span
 	writes []string
-	size   int  // bytes
+	size   int  // bytes of the request, at most
 	alone  bool // too much to be sent with others
 
 	resp *clientv3.TxnResponse // when its round is done

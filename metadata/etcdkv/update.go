@@ -187,6 +187,12 @@ func (d *DB) outcome(ctx context.Context, mk *marker, err error) (done bool, _ e
 // makeCommit makes the transaction, and tells which keys its failure reads again.
 func (d *DB) makeCommit(a *attempt, buf *overlay.Buffer, mk *marker, f *Fence) (*commit, []string, error) {
 	c := &commit{reads: a.read, spans: a.spans, size: buf.Size()}
+	for k := range a.read {
+		c.size += 2 * (len(d.data) + len(k)) // compared, and read again when it is refused
+	}
+	for _, s := range a.spans {
+		c.size += len(s.from) + len(s.to)
+	}
 	cmps := make([]clientv3.Cmp, 0, len(a.read)+len(a.spans)+2)
 	cmps = append(cmps, clientv3.Compare(clientv3.ModRevision(mk.key), "=", mk.mod))
 	again := []clientv3.Op{clientv3.OpGet(mk.key)}
@@ -220,6 +226,7 @@ func (d *DB) makeCommit(a *attempt, buf *overlay.Buffer, mk *marker, f *Fence) (
 			}
 		}
 		c.op = clientv3.OpTxn(cmps, writes, again)
+		c.size += opBytes * (len(cmps) + len(writes) + len(again))
 		c.alone = len(cmps) > maxCommitOps || len(writes) > maxCommitOps || len(again) > maxCommitOps
 		return c, keys, nil
 	}
