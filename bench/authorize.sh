@@ -3,18 +3,7 @@
 # policies in a bucket with one, at a server with metrics.   bench/authorize.sh OLD-BINARY BINARY OUTPUT-DIRECTORY
 set -euo pipefail
 old=${1:?old binary} new=${2:?binary} out=${3:?directory for the output}
-work=$(mktemp -d)
-pids=()
-trap 'kill "${pids[@]}" 2>/dev/null || true; wait; rm -rf "$work"' EXIT
-export WEFT_ROOT_ACCESS_KEY=bench-root WEFT_ROOT_SECRET_KEY=bench-root-secret
-
-serve() { # NAME BINARY PORT FLAG...
-  mkdir -p "$work/$1"/{s,1,2,3,4}
-  "$2" server --address "127.0.0.1:$3" --state "$work/$1/s" --memory 256MiB "${@:4}" "$work/$1"/{1,2,3,4} >"$work/$1.log" 2>&1 &
-  pids+=($!)
-  until (exec 3<>"/dev/tcp/127.0.0.1/$3") 2>/dev/null; do sleep 0.1; done
-}
-key() { sed -n "s/^$1 = //p" "$2"; }
+. "${BASH_SOURCE[0]%/*}/servers.sh"
 
 serve before "$old" 29201
 serve root "$new" 29202
@@ -51,4 +40,4 @@ done
 "$new" bench s3 get --size 4KiB --concurrency 8 --duration "${DURATION:-2s}" --rounds "${ROUNDS:-9}" --quiet --procs 1 \
   --note "before: root keys of the older binary; root: those of this one; user: a user with policies, in a bucket with one, and metrics" \
   --endpoint user=http://127.0.0.1:29203 --endpoint root=http://127.0.0.1:29202 --endpoint before=http://127.0.0.1:29201 \
-  --pid user="${pids[2]}" --pid root="${pids[1]}" --pid before="${pids[0]}" --json "$out/get-4KiB.json" | tee "$out/get-4KiB.txt"
+  --pid user="${pid[user]}" --pid root="${pid[root]}" --pid before="${pid[before]}" --json "$out/get-4KiB.json" | tee "$out/get-4KiB.txt"

@@ -3,25 +3,20 @@
 # key (SSE-C).   bench/sealing.sh BINARY OUTPUT-DIRECTORY
 set -euo pipefail
 bin=${1:?binary} out=${2:?directory for the output}
-work=$(mktemp -d)
-pids=() peers=()
-trap 'kill "${pids[@]}" 2>/dev/null || true; wait; rm -rf "$work"' EXIT
-export WEFT_ROOT_ACCESS_KEY=bench-root WEFT_ROOT_SECRET_KEY=bench-root-secret
+peers=()
+. "${BASH_SOURCE[0]%/*}/servers.sh"
 export AWS_ACCESS_KEY_ID=$WEFT_ROOT_ACCESS_KEY AWS_SECRET_ACCESS_KEY=$WEFT_ROOT_SECRET_KEY AWS_DEFAULT_REGION=us-east-1
 WEFT_BENCH_SSE_C_CUSTOMER_KEY=$(head -c 32 /dev/urandom | base64)
 export WEFT_BENCH_SSE_C_CUSTOMER_KEY
 
 port=29231
 for name in sse-c sse-s3 plain; do
-  mkdir -p "$work/$name"/{s,1,2,3,4}
-  "$bin" server --address "127.0.0.1:$port" --state "$work/$name/s" --memory 256MiB "$work/$name"/{1,2,3,4} >"$work/$name.log" 2>&1 &
-  pids+=($!)
-  until (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do sleep 0.1; done
+  serve $name "$bin" $port
   api=(.venv/sdk/bin/aws --endpoint-url "http://127.0.0.1:$port" s3api)
   "${api[@]}" create-bucket --bucket weft-bench >/dev/null
   [ $name != sse-s3 ] || "${api[@]}" put-bucket-encryption --bucket weft-bench --server-side-encryption-configuration \
     '{"Rules":[{"ApplyServerSideEncryptionByDefault":{"SSEAlgorithm":"AES256"}}]}'
-  peers+=(--endpoint "$name=http://127.0.0.1:$port" --pid "$name=$!")
+  peers+=(--endpoint "$name=http://127.0.0.1:$port" --pid "$name=${pid[$name]}")
   port=$((port + 1))
 done
 

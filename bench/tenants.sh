@@ -4,13 +4,8 @@
 set -euo pipefail
 bin=${1:?binary} out=${2:?directory for the output} op=${3:-get}
 flood=${FLOOD:-256} few=${FEW:-16} seconds=${SECONDS_EACH:-10}
-work=$(mktemp -d)
-server=
-trap '[ -z "$server" ] || kill "$server" 2>/dev/null; wait; rm -rf "$work"' EXIT
-export WEFT_ROOT_ACCESS_KEY=bench-root WEFT_ROOT_SECRET_KEY=bench-root-secret
+. "${BASH_SOURCE[0]%/*}/servers.sh"
 mkdir -p "$out"
-
-key() { sed -n "s/^$1 = //p" "$2"; }
 
 load() { # NAME CLIENTS FILE
   local n=${1^^}
@@ -23,10 +18,7 @@ rate() { python3 -c 'import json,sys; print(json.load(open(sys.argv[1]))["cases"
 for gate in ${GATES:-with without}; do
   [ $gate = with ] && port=29211 || port=29212
   places=(--places "${PLACES:-0}"); [ $gate = with ] || places=(--places 4096)
-  mkdir -p "$work/$gate"/{s,1,2,3,4}
-  "$bin" server --address "127.0.0.1:$port" --state "$work/$gate/s" --memory 512MiB "${places[@]}" "$work/$gate"/{1,2,3,4} >"$work/$gate.log" 2>&1 &
-  server=$!
-  until (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do sleep 0.1; done
+  serve "$gate" "$bin" "$port" --memory 512MiB "${places[@]}"
   for t in flood few; do
     "$bin" admin --state "$work/$gate/s" account create $t >/dev/null
     "$bin" admin --state "$work/$gate/s" key create --account $t >"$work/$t.key"
@@ -39,6 +31,5 @@ for gate in ${GATES:-with without}; do
     wait $other
     echo "$gate the gate, round $round: few $(rate "$op-$gate-few-$round")/s, flood $(rate "$op-$gate-flood-$round")/s, few alone $(rate "$op-$gate-alone")/s"
   done
-  kill "$server"; wait "$server" || true
-  server=
-done | tee "$out/$op-summary.txt"
+  stop "$gate"
+done > >(tee "$out/$op-summary.txt")

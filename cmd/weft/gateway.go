@@ -62,6 +62,7 @@ with etcd, from the cluster's secret, so that all gateways have the same.`,
 		}
 		defer traces.Close()
 		cfg.Tracer = traces.Tracer()
+		defer reserveHeap()()
 		p, err := gateway.Start(cmd.Context(), cfg)
 		if err != nil {
 			return err

@@ -59,6 +59,7 @@ mount, or a replaced one: it waits for the disk, or for ` + "`weft admin repair`
 		}
 		defer traces.Close()
 		cfg.Tracer = traces.Tracer()
+		defer reserveHeap()()
 		p, err := storagenode.Start(cmd.Context(), cfg)
 		if err != nil {
 			return err

@@ -49,6 +49,7 @@ directory, readable by you alone.`,
 			}
 			defer traces.Close()
 			cfg.Tracer = traces.Tracer()
+			defer reserveHeap()()
 			srv, err := server.New(cmd.Context(), cfg, log)
 			if err != nil {
 				return err
