@@ -15,7 +15,8 @@ import (
 // Compact gives back the space of shared extents that are more than half dead:
 // what lives in them is copied into the active extent, verified on the way, then
 // they are removed. bytesPerSecond bounds reading; 0 is no bound. A chunk that
-// does not verify keeps its extent until it is deleted. It returns how many
+// does not verify keeps its extent until it is deleted, and an extent that cannot
+// be read is passed over, its error being returned. It returns how many
 // bytes were given back. One Compact runs at a time; readers and writers go on.
 func (t *Target) Compact(ctx context.Context, bytesPerSecond int64) (int64, error) {
 	var total int64
@@ -25,21 +26,28 @@ func (t *Target) Compact(ctx context.Context, bytesPerSecond int64) (int64, erro
 	t.compacting.Lock()
 	defer t.compacting.Unlock()
 	pace := &pacer{rate: bytesPerSecond, start: time.Now()}
+	var first error
 	for _, e := range t.candidates() {
 		err := t.empty(ctx, e, pace)
 		// One by one: on a full target the next copies need this one's space.
 		n, berr := t.bury()
 		total += n
 		if err = errors.Join(err, berr); err != nil {
-			return total, fmt.Errorf("compact extent %d: %w", e.num, err)
+			err = fmt.Errorf("compact extent %d: %w", e.num, err)
+			if berr != nil || ctx.Err() != nil || t.up() != nil {
+				return total, err
+			}
+			if first == nil {
+				first = err // a bad sector in one must not keep the others
+			}
 		}
 	}
 	n, err := t.bury() // what an earlier call could not remove
 	total += n
-	if err != nil {
-		return total, fmt.Errorf("compact: %w", err)
+	if err != nil && first == nil {
+		first = fmt.Errorf("compact: %w", err)
 	}
-	return total, nil
+	return total, first
 }
 
 // candidates are the extents worth compacting, the most dead first.

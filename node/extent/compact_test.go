@@ -1,0 +1,71 @@
+package extent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/weftstore/weft/internal/vfs"
+)
+
+// halfDead fills extents and deletes most of what is in them. It gives what is left.
+func halfDead(t *testing.T, tg *Target, l *ledger) {
+	t.Helper()
+	var gone []ID
+	for n := range uint64(120) {
+		if err := l.store(tg, n, 9000); err != nil {
+			t.Fatal(err)
+		}
+		if n%6 != 0 {
+			gone = append(gone, testID(n))
+		}
+	}
+	if err := l.remove(tg, gone...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// badSector is a file system on which one file cannot be read.
+type badSector struct {
+	vfs.FS
+	name string
+}
+
+func (f *badSector) Open(name string) (vfs.File, error) {
+	h, err := f.FS.Open(name)
+	if err == nil && f.name != "" && strings.HasSuffix(name, f.name) {
+		h = unreadable{h}
+	}
+	return h, err
+}
+
+type unreadable struct{ vfs.File }
+
+func (unreadable) ReadAt([]byte, int64) (int, error) { return 0, syscall.EIO }
+
+// An extent that cannot be read does not keep the others from being compacted.
+func TestCompactPassesUnreadableExtent(t *testing.T) {
+	fsys, l := formatted(t, 1<<30), newLedger()
+	bad := &badSector{FS: fsys}
+	cfg := faultConfig(fsys, "")
+	cfg.FS = bad
+	tg, err := Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tg.Close()
+	halfDead(t, tg, l)
+	worst := tg.candidates()[0].num
+	bad.name = fmt.Sprintf("%08d.x", worst)
+	tg.files.drop(worst)
+	n, err := tg.Compact(context.Background(), 0)
+	if !errors.Is(err, syscall.EIO) {
+		t.Errorf("Compact = %v, want the read error", err)
+	}
+	if n == 0 || len(tg.candidates()) > 1 {
+		t.Errorf("%d bytes were given back, %d extents are left to compact", n, len(tg.candidates()))
+	}
+}
