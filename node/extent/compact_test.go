@@ -69,3 +69,49 @@ func TestCompactPassesUnreadableExtent(t *testing.T) {
 		t.Errorf("%d bytes were given back, %d extents are left to compact", n, len(tg.candidates()))
 	}
 }
+
+// A file system that became smaller makes the length smaller from which chunks have files.
+func TestCompactKeepsLongChunksInExtents(t *testing.T) {
+	fsys, l := formatted(t, 1<<30), newLedger()
+	tg, err := Open(faultConfig(fsys, ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range uint64(4) {
+		if err := l.store(tg, n, testOwn-1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := l.remove(tg, testID(0)); err != nil {
+		t.Fatal(err)
+	}
+	if err := tg.Close(); err != nil {
+		t.Fatal(err)
+	}
+	cfg := faultConfig(fsys, "")
+	cfg.OwnFile = testOwn - 1
+	if tg, err = Open(cfg); err != nil {
+		t.Fatal(err)
+	}
+	defer tg.Close()
+	if err := l.store(tg, 10, 200<<10); err != nil {
+		t.Fatal(err)
+	}
+	before, _ := tg.Usage()
+	for _, e := range tg.extents {
+		if e.sealed && e.live > 0 {
+			if err := tg.empty(context.Background(), e, &pacer{}); err != nil {
+				t.Fatal(err)
+			}
+			if e.live != 0 {
+				t.Errorf("extent %d has %d live bytes after all was moved", e.num, e.live)
+			}
+		}
+	}
+	if u, _ := tg.Usage(); u.Chunks != before.Chunks || u.LiveBytes != before.LiveBytes {
+		t.Errorf("%+v became %+v", before, u)
+	}
+	if err := l.check(tg); err != nil {
+		t.Error(err)
+	}
+}

@@ -60,11 +60,12 @@ func (t *Target) Create(ctx context.Context, id ID, length int64) (*Writer, erro
 	return w, nil
 }
 
-// newWriter reserves room. urgent: compaction, which frees more than it takes.
+// newWriter reserves room. urgent: compaction, which frees more than it takes, and moves
+// chunks of shared extents only, whatever their length.
 func (t *Target) newWriter(id ID, length int64, urgent bool) (*Writer, error) {
 	units := unitsOf(length)
 	w := &Writer{
-		t: t, id: id, length: length, own: length >= t.cfg.OwnFile, m: maskOf(id),
+		t: t, id: id, length: length, own: length >= t.cfg.OwnFile && !urgent, m: maskOf(id),
 		have: make([]uint64, (units+63)/64), missing: units,
 		heads: headerSize(length, MaxMeta),
 	}
