@@ -112,7 +112,7 @@ func (t *Target) Delete(ctx context.Context, ids []ID) error {
 		return err
 	}
 	var graves []*record
-	var own []uint64
+	own := make(map[ID]loc)
 	var firstErr error
 	for _, id := range ids {
 		at, err := t.lookup(id)
@@ -121,10 +121,7 @@ func (t *Target) Delete(ctx context.Context, ids []ID) error {
 		case err != nil:
 			firstErr = err
 		case at.own:
-			t.mu.Lock()
-			t.erase(id, at)
-			t.mu.Unlock()
-			own = append(own, at.extent)
+			own[id] = at
 		default:
 			graves = append(graves, newRecord(recTombstone, id, 0, nil))
 		}

@@ -106,7 +106,7 @@ func (c *Config) defaults() error {
 // Target is an open target. Safe for concurrent use.
 //
 // Locks, in the order in which they are taken:
-// compacting, ckpt, alloc, mu.
+// compacting, ckpt, erasing, alloc, mu.
 type Target struct {
 	cfg   Config
 	fs    vfs.FS
@@ -120,6 +120,7 @@ type Target struct {
 	base index
 
 	compacting sync.Mutex // one Compact at a time
+	erasing    sync.Mutex // one deletion of chunks with files enters the index at a time
 
 	// alloc guards where the next bytes go.
 	alloc      sync.Mutex

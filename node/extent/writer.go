@@ -342,23 +342,40 @@ func (w *Writer) finish() {
 	w.head.free()
 }
 
-// unlinkOwn removes own-file extents whose chunks are deleted.
-func (t *Target) unlinkOwn(nums []uint64) error {
-	if len(nums) == 0 {
+// unlinkOwn deletes chunks that have files. They stay in the index until the files are
+// gone for good, so that a deletion that failed can be tried again.
+func (t *Target) unlinkOwn(own map[ID]loc) error {
+	if len(own) == 0 {
 		return nil
 	}
 	if err := t.guard(); err != nil {
 		return err
 	}
 	var first error
-	for _, num := range nums {
-		t.files.drop(num)
-		if err := t.fs.Remove(extentName(num, true)); err != nil && !errors.Is(err, fs.ErrNotExist) && first == nil {
-			first = fmt.Errorf("remove extent %d: %w", num, err)
+	for id, at := range own {
+		t.files.drop(at.extent)
+		if err := t.fs.Remove(extentName(at.extent, true)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			delete(own, id)
+			if first == nil {
+				first = fmt.Errorf("remove extent %d: %w", at.extent, err)
+			}
 		}
 	}
-	if err := t.fs.SyncDir(extentsDir); err != nil && first == nil {
-		first = err
+	if err := t.fs.SyncDir(extentsDir); err != nil {
+		return err
+	}
+	t.erasing.Lock()
+	defer t.erasing.Unlock()
+	for id, at := range own {
+		// Another deletion may have been faster, and the chunk stored anew since.
+		now, err := t.lookup(id)
+		if err == nil && now == at {
+			t.mu.Lock()
+			t.erase(id, at)
+			t.mu.Unlock()
+		} else if err != nil && err != ErrNotFound && first == nil {
+			first = err
+		}
 	}
 	return first
 }

@@ -1,0 +1,103 @@
+package extent
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/weftstore/weft/internal/vfs"
+)
+
+// A deletion that failed is no success when it is tried again and the file is still there.
+func TestDeleteOwnFileAgain(t *testing.T) {
+	for op := 1; op <= 2; op++ { // the unlink, the sync of the directory
+		fsys, l := formatted(t, 1<<30), newLedger()
+		tg, err := Open(faultConfig(fsys, ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := l.store(tg, 1, testOwn); err != nil {
+			t.Fatal(err)
+		}
+		fsys.FailAt(fsys.Ops()+op, syscall.EIO)
+		if err := l.remove(tg, testID(1)); !errors.Is(err, syscall.EIO) {
+			t.Fatalf("operation %d: Delete = %v", op, err)
+		}
+		before := fsys.Ops()
+		if err := l.remove(tg, testID(1)); err != nil {
+			t.Fatal(err)
+		}
+		if fsys.Ops() == before {
+			t.Errorf("operation %d: the second Delete did nothing", op)
+		}
+		for name := range fsys.Files() {
+			if filepath.Ext(name) == ".o" {
+				t.Errorf("operation %d: %s is left", op, name)
+			}
+		}
+		if err := l.check(tg); err != nil {
+			t.Error(err)
+		}
+		if u, _ := tg.Usage(); u.Extents != 0 || u.LiveBytes != 0 {
+			t.Errorf("operation %d: left is %+v", op, u)
+		}
+		tg.Close()
+	}
+}
+
+// stuckRemove holds up the first removal of a file.
+type stuckRemove struct {
+	vfs.FS
+	once           sync.Once
+	begun, release chan struct{}
+}
+
+func (f *stuckRemove) Remove(name string) error {
+	stuck := false
+	if filepath.Ext(name) == ".o" {
+		f.once.Do(func() { stuck = true })
+	}
+	if stuck {
+		close(f.begun)
+		<-f.release
+	}
+	return f.FS.Remove(name)
+}
+
+// A deletion that hung, and that another one overtook, leaves alone what was stored since.
+func TestDeleteOwnFileLate(t *testing.T) {
+	fsys, l := formatted(t, 1<<30), newLedger()
+	stuck := &stuckRemove{FS: fsys, begun: make(chan struct{}), release: make(chan struct{})}
+	cfg := faultConfig(fsys, filepath.Join(t.TempDir(), "index"))
+	cfg.FS = stuck
+	tg, err := Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tg.Close()
+	if err := l.store(tg, 1, testOwn); err != nil {
+		t.Fatal(err)
+	}
+	late := make(chan error)
+	go func() { late <- tg.Delete(context.Background(), []ID{testID(1)}) }()
+	<-stuck.begun
+	if err := l.remove(tg, testID(1)); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.store(tg, 1, testOwn); err != nil {
+		t.Fatal(err)
+	}
+	if err := tg.Checkpoint(); err != nil {
+		t.Fatal(err)
+	}
+	close(stuck.release)
+	if err := <-late; err != nil {
+		t.Fatal(err)
+	}
+	if err := l.check(tg); err != nil {
+		t.Error(err)
+	}
+}
