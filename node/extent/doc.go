@@ -128,6 +128,9 @@
 // records in the page cache alone. Extents are read in the order of their
 // numbers: a tombstone is never in an extent before that of its victim.
 //
+// An own file that the index does not know is entered when its record is whole, and
+// removed when it has none, or has a torn one and is younger than the index.
+//
 // A read error while walking makes Open fail: guessing that nothing was there
 // would lose what is.
 //

@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/weftstore/weft/internal/faultfs"
 	"github.com/weftstore/weft/internal/vfs"
 )
 
@@ -99,5 +100,46 @@ func TestDeleteOwnFileLate(t *testing.T) {
 	}
 	if err := l.check(tg); err != nil {
 		t.Error(err)
+	}
+}
+
+// Fault model: the host dies while the record of an own file is being written, and part
+// of it reaches the disk. The file is removed, however often the target is opened.
+func TestTornOwnFileIsRemoved(t *testing.T) {
+	fsys, l := formatted(t, 1<<30), newLedger()
+	cfg := faultConfig(fsys, filepath.Join(t.TempDir(), "index"))
+	tg, err := Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tg.Checkpoint(); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.store(tg, 1, 96*unit); err != nil {
+		t.Fatal(err)
+	}
+	at, err := tg.lookup(testID(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tg.setDown(faultfs.ErrCrashed)
+	tg.Close()
+	fsys = fsys.Clone()
+	name := extentName(at.extent, true)
+	f, err := fsys.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteAt(make([]byte, 512), at.rec+512); err != nil {
+		t.Fatal(err)
+	}
+	var torn int
+	cfg.FS, cfg.Events.Torn = fsys, func(ID, uint64) { torn++ }
+	if tg, err = Open(cfg); err != nil {
+		t.Fatal(err)
+	}
+	defer tg.Close()
+	if _, ok := fsys.Files()[name]; ok || torn != 1 {
+		t.Errorf("%s is there: %v; %d chunks were called torn", name, ok, torn)
 	}
 }

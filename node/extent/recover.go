@@ -71,6 +71,7 @@ func (t *Target) discardIndex(reason error) error {
 type recovery struct {
 	t       *Target
 	st      indexState
+	known   bool // st is an index's
 	shared  []uint64
 	own     []uint64
 	done    int
@@ -85,7 +86,7 @@ func (t *Target) recoverFrom(st indexState, known bool) error {
 	t.chunks, t.live, t.ownings = st.chunks, st.live, len(st.own)
 	t.nextExtent = st.nextExtent
 	t.seq.Store(st.seq)
-	r := &recovery{t: t, st: st}
+	r := &recovery{t: t, st: st, known: known}
 	if err := r.list(); err != nil {
 		return err
 	}
@@ -353,10 +354,7 @@ func (r *recovery) openOwn(num uint64) error {
 		if slices.Max(b) == 0 {
 			return r.remove(h) // never committed
 		}
-		if t.cfg.Events.Corrupt != nil {
-			t.cfg.Events.Corrupt(ID{}, num, fmt.Errorf("record header: %w", ErrCorrupt))
-		}
-		return nil
+		return r.badOwn(h, ID{})
 	}
 	s := scanned{rec, off}
 	// The header was written after the data was synced, but the crash may have
@@ -368,10 +366,7 @@ func (r *recovery) openOwn(num uint64) error {
 		return err
 	}
 	if !rec.bodyOK(whole) {
-		if t.cfg.Events.Corrupt != nil {
-			t.cfg.Events.Corrupt(rec.id, num, fmt.Errorf("record header: %w", ErrCorrupt))
-		}
-		return nil
+		return r.badOwn(h, rec.id)
 	}
 	if !t.cfg.ReadOnly {
 		if err := h.file.SyncData(); err != nil {
@@ -381,6 +376,22 @@ func (r *recovery) openOwn(num uint64) error {
 	r.changed = true
 	r.seen(rec.seq)
 	return r.apply(&extent{num: num, own: true}, &s)
+}
+
+// badOwn deals with an own file whose record is not whole. One that was made since the last
+// checkpoint was cut by the crash, as far as can be told; others are damaged.
+func (r *recovery) badOwn(h *handle, id ID) error {
+	events := &r.t.cfg.Events
+	if r.known && h.num > r.st.nextExtent {
+		if events.Torn != nil {
+			events.Torn(id, h.num)
+		}
+		return r.remove(h)
+	}
+	if events.Corrupt != nil {
+		events.Corrupt(id, h.num, fmt.Errorf("record header: %w", ErrCorrupt))
+	}
+	return nil
 }
 
 // lostOwn forgets chunks whose own file was removed before the crash.
