@@ -77,6 +77,17 @@ func (db *DB) NewUploadID() UploadID {
 	return id
 }
 
+// NewerThan makes ids that are given from now on say that they are newer than a time, in
+// Unix nanoseconds, even if the clock is behind it.
+func (db *DB) NewerThan(nanos int64) {
+	for {
+		last := db.lastID.Load()
+		if last >= nanos || db.lastID.CompareAndSwap(last, nanos) {
+			return
+		}
+	}
+}
+
 func (db *DB) random(b []byte) {
 	if _, err := io.ReadFull(db.rand, b); err != nil {
 		panic(fmt.Sprintf("metadata: source of randomness failed: %v", err))

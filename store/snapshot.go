@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
+	"time"
 
 	"github.com/weftstore/weft/metadata"
 )
@@ -47,7 +49,22 @@ func (s *Store) Snapshot(ctx context.Context) error {
 	}
 	s.upkeep.lastSnapshot.Store(begin.UnixNano())
 	s.upkeep.snapshotAt.Store(&changes)
+	s.meta.NewerThan(begin.UnixNano())
 	return s.dropSnapshots(ctx)
+}
+
+// newerThanSnapshots makes the ids of what is put from now on newer than the snapshots that
+// are there, also when the clock went back: Rebuild goes by them.
+func (s *Store) newerThanSnapshots() {
+	ctx, cancel := context.WithTimeout(s.ctx, 3*time.Second)
+	defer cancel()
+	seqs, err := s.meta.SnapshotSeqs(ctx)
+	if err != nil {
+		s.log.Warn("it is not known when the last snapshot of the metadata was taken", "error", err)
+	}
+	if len(seqs) > 0 {
+		s.meta.NewerThan(int64(seqs[len(seqs)-1]))
+	}
 }
 
 // SnapshotIfChanged is Snapshot when this process, or one of its peers, changed the
@@ -76,10 +93,16 @@ func (s *Store) allChanges(ctx context.Context) (string, error) {
 	return own + " " + r.Changes, nil
 }
 
+// dropSnapshots drops all but the newest ones. Those of the future were taken before the clock
+// went back, and are older.
 func (s *Store) dropSnapshots(ctx context.Context) error {
 	seqs, err := s.meta.SnapshotSeqs(ctx)
-	for i := 0; err == nil && i < len(seqs)-keepSnapshots; i++ {
-		err = s.meta.DropSnapshot(ctx, seqs[i])
+	now := uint64(s.now().UnixNano())
+	past, _ := slices.BinarySearch(seqs, now+1)
+	for i := 0; err == nil && i < len(seqs); i++ {
+		if i < past-keepSnapshots || i >= past {
+			err = s.meta.DropSnapshot(ctx, seqs[i])
+		}
 	}
 	s.kickGC()
 	return err

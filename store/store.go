@@ -66,6 +66,7 @@ func New(cfg Config) (*Store, error) {
 	s.damage.init()
 	s.upkeep.started = s.now()
 	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.newerThanSnapshots()
 	if cfg.Peers == nil {
 		s.goBackground(s.gcLoop)
 	}

@@ -1,0 +1,74 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/weftstore/weft/metadata"
+)
+
+// restart goes on with the same metadata and targets, and with a clock that is wrong by so much.
+func (r *rig) restart(t *testing.T, wrong time.Duration) {
+	t.Helper()
+	if err := r.Store.Close(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	now := func() time.Time { return time.Now().Add(wrong) }
+	r.db, _ = metadata.New(r.kv, metadata.Options{Now: now})
+	c := r.cfg
+	c.Meta, c.Now = r.db, now
+	var err error
+	if r.Store, err = New(c); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Fault model: the clock was ahead when a snapshot was taken and is right since a restart. Then
+// the metadata is gone.
+func TestRebuildAfterClockWentBack(t *testing.T) {
+	for _, wrong := range []time.Duration{5 * time.Minute, 1000 * time.Hour} {
+		for snapshots := range 4 {
+			t.Run(fmt.Sprintf("%v,snapshots=%d", wrong, snapshots), func(t *testing.T) {
+				r := newRig(t, rigOptions{layout: "ec:2+2"})
+				defer r.close()
+				r.restart(t, wrong)
+				r.addTargets(t)
+				puts := 0
+				put := func() {
+					t.Helper()
+					if err := r.put(fmt.Sprint("k", puts), testBody(9000, uint64(puts))); err != nil {
+						t.Fatal(err)
+					}
+					puts++
+				}
+				snapshot := func() {
+					t.Helper()
+					if err := r.Snapshot(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+				}
+				for range 2 {
+					put()
+					snapshot()
+				}
+				r.restart(t, 0)
+				for range snapshots {
+					put()
+					snapshot()
+				}
+				put()
+				if seqs, err := r.db.SnapshotSeqs(t.Context()); err != nil || snapshots > 0 && len(seqs) != min(snapshots, keepSnapshots) {
+					t.Errorf("%d snapshots are kept: %v", len(seqs), err)
+				}
+				want := listing(t, r.db)
+				db, _, res := r.rebuilt(t, 0)
+				if got := listing(t, db); !reflect.DeepEqual(got, want) {
+					t.Errorf("%d objects of %d came back: %+v", len(got), len(want), res)
+				}
+			})
+		}
+	}
+}
