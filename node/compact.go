@@ -28,7 +28,7 @@ func (s *Service) compactLoop(ctx context.Context) {
 		}
 		for _, t := range s.targets.Load().order {
 			if state := t.status(s.writers).State; state == Full || (all && state == Online) {
-				s.compactOne(ctx, t)
+				s.compactOne(t.ctx, t)
 			}
 		}
 	}
@@ -55,6 +55,9 @@ func (t *target) compact(ctx context.Context, x *session, rate int64) (int64, er
 		return 0, fmt.Errorf("%w: the target is being compacted", ErrBusy)
 	}
 	defer t.compacting.Unlock()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(t.ctx, cancel)() // the removal of the target waits for us
 	n, err := x.b.Compact(ctx, rate)
 	if n > 0 {
 		t.fullUntil.Store(0)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -146,7 +147,17 @@ func (f *fakeBackend) Verify(_ context.Context, id extent.ID) error {
 	return err
 }
 
-func (f *fakeBackend) Compact(context.Context, int64) (int64, error) { return 4711, f.fail("compact") }
+// errLong makes a compaction go on until its context ends.
+var errLong = errors.New("takes long")
+
+func (f *fakeBackend) Compact(ctx context.Context, _ int64) (int64, error) {
+	err := f.fail("compact")
+	if err == errLong {
+		<-ctx.Done()
+		err = ctx.Err()
+	}
+	return 4711, err
+}
 
 func (f *fakeBackend) Usage() (extent.Usage, error) {
 	return extent.Usage{Total: 1000, Free: 10}, f.fail("usage")

@@ -130,3 +130,30 @@ func TestCompactLoop(t *testing.T) {
 		}
 	})
 }
+
+// A target is removed at once while it is compacted, whoever asked for that.
+func TestRemoveEndsCompaction(t *testing.T) {
+	for _, asked := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t, func(c *Config) { c.CompactEvery = time.Minute })
+			r.fake.inject(func(op string) error {
+				if op == "compact" {
+					return errLong
+				}
+				return nil
+			})
+			ended := make(chan error, 1)
+			if asked {
+				go func() { _, err := r.target.Compact(t.Context(), 0); ended <- err }()
+			}
+			pass(61 * time.Second)
+			begun := time.Now()
+			if err := r.s.Remove(r.s.Status()[0].ID); err != nil || time.Since(begun) > 0 {
+				t.Errorf("asked for: %v: Remove took %v: %v", asked, time.Since(begun), err)
+			}
+			if err := r.s.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
