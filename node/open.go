@@ -3,7 +3,9 @@ package node
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/weftstore/weft/internal/vfs"
 	"github.com/weftstore/weft/node/extent"
@@ -30,6 +32,7 @@ func OpenExtent(dir, indexDir string, o OpenOptions) (Backend, extent.Identity, 
 		if sb.Epoch > 0 { // what was indexed before another owner had it is of no use
 			cfg.IndexPath = fmt.Sprintf("%s.%d", cfg.IndexPath, sb.Epoch)
 		}
+		removeOldIndexes(indexPath(indexDir, sb.Target), cfg.IndexPath)
 	}
 	if total, _, err := fsys.Usage(); err == nil {
 		cfg.ExtentSize, cfg.OwnFile = extentSizes(total)
@@ -42,6 +45,22 @@ func OpenExtent(dir, indexDir string, o OpenOptions) (Backend, extent.Identity, 
 }
 
 func indexPath(dir string, id TargetUUID) string { return filepath.Join(dir, id.String()+".index") }
+
+// removeOldIndexes removes the files of a target's indexes of other epochs. What cannot be
+// removed is tried again at the next opening.
+func removeOldIndexes(first, now string) {
+	files, _ := os.ReadDir(filepath.Dir(first))
+	for _, f := range files {
+		path := filepath.Join(filepath.Dir(first), f.Name())
+		if path == now || !strings.HasPrefix(path, first) {
+			continue
+		}
+		if rest, ours := strings.CutPrefix(path, now+"."); ours && strings.HasPrefix(rest, "sum") {
+			continue
+		}
+		_ = os.Remove(path)
+	}
+}
 
 // extentSizes are the length of shared extents on a file system of so many bytes,
 // and that from which a chunk has a file. The space of deleted chunks comes back
