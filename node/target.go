@@ -82,7 +82,8 @@ func (t *target) enter(k kind) (*session, error) {
 func (t *target) mayTry(k kind) bool {
 	now := t.svc.cfg.Now().UnixNano()
 	last := t.tried[k].Load()
-	return now-last >= int64(t.svc.cfg.CheckEvery) && t.tried[k].CompareAndSwap(last, now)
+	return (now < last || now-last >= int64(t.svc.cfg.CheckEvery)) && // the clock may go back
+		t.tried[k].CompareAndSwap(last, now)
 }
 
 // unserved is why the target does not answer.
@@ -198,13 +199,14 @@ func (t *target) status(w *writers) TargetStatus {
 	s.Reads, s.ReadBytes = t.reads.Load(), t.readBytes.Load()
 	s.Writes, s.WrittenBytes = t.writes.Load(), t.bytesAccepted.Load()
 	s.Writers = w.count(t)
+	full := time.Duration(t.fullUntil.Load() - t.svc.cfg.Now().UnixNano())
 	switch {
 	case s.State != Online:
 	case t.stalled.Load():
 		s.State, s.Error = Offline, "it hangs: a check of "+t.dir+" does not come back"
 	case s.ConsecutiveIOErrors >= uint64(t.svc.cfg.FailAfter):
 		s.State, s.Error = Failing, "I/O errors in a row, the last: "+t.health.lastError()
-	case t.svc.cfg.Now().UnixNano() < t.fullUntil.Load():
+	case full > 0 && full <= fullFor: // longer when the clock went back
 		s.State, s.Error = Full, "no room left: delete, compact or add a target"
 	}
 	return s

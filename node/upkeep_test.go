@@ -3,6 +3,8 @@ package node
 import (
 	"errors"
 	"io/fs"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -156,4 +158,45 @@ func TestRemoveEndsCompaction(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A clock that goes back by an hour does not keep a target failing or full for an hour.
+func TestClockGoesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var back atomic.Int64
+		r := newRig(t, func(c *Config) {
+			c.FailAfter = 2
+			c.Now = func() time.Time { return time.Now().Add(-time.Duration(back.Load())) }
+		})
+		src, crcs := r.data(100)
+		put := func() error { return r.target.Append(t.Context(), testID(1), nil, src, crcs) }
+		for _, failure := range []error{syscall.EIO, extent.ErrFull} {
+			r.fake.inject(func(op string) error {
+				if op == "append" {
+					return failure
+				}
+				return nil
+			})
+			for range 3 {
+				if err := put(); err == nil {
+					t.Fatal("no error")
+				}
+			}
+			if s := r.state(); s == Online {
+				t.Fatalf("%v: state %v", failure, s)
+			}
+			r.fake.inject(func(string) error { return nil })
+			back.Add(int64(time.Hour))
+			pass(time.Minute)
+			if err := put(); err != nil && !errors.Is(err, extent.ErrExists) {
+				t.Errorf("%v: %v", failure, err)
+			}
+			if s := r.state(); s != Online {
+				t.Errorf("%v: state %v", failure, s)
+			}
+		}
+		if err := r.s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 }
