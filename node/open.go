@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/weftstore/weft/internal/vfs"
 	"github.com/weftstore/weft/node/extent"
@@ -91,6 +92,11 @@ func logEvents(o OpenOptions, dir string) extent.Events {
 		},
 		Corrupt: func(id extent.ID, num uint64, err error) {
 			log.Error("chunk does not match its checksum", "set", id.Set, "index", id.Index, "extent", num, "err", err)
+		},
+		Checkpoint: func(entries int, _ time.Duration, err error) {
+			if err != nil {
+				log.Error("index cannot be written, and what is new is kept in memory: look at the state directory", "entries", entries, "err", err)
+			}
 		},
 		SyncFailed: func(num uint64, err error) {
 			log.Error("write or sync failed: the extent takes no more writes", "extent", num, "err", err)

@@ -54,3 +54,26 @@ func TestOpenRemovesOldIndexes(t *testing.T) {
 		}
 	}
 }
+
+// An index that cannot be written is told of: until it can, its changes are kept in memory.
+func TestFailedCheckpointIsLogged(t *testing.T) {
+	dir, indexes := t.TempDir(), t.TempDir()
+	if err := FormatExtent(dir, extent.Identity{Target: seq(1)}); err != nil {
+		t.Fatal(err)
+	}
+	var log syncBuffer
+	b, _, err := OpenExtent(dir, indexes, OpenOptions{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	if err := os.RemoveAll(indexes); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Checkpoint(); err == nil {
+		t.Fatal("no error")
+	}
+	if n := log.count("index cannot be written"); n != 1 {
+		t.Errorf("logged %d times", n)
+	}
+}
