@@ -388,3 +388,37 @@ func TestFullTarget(t *testing.T) {
 	}
 	tg.Close()
 }
+
+// Fault model: the block with both copies of a header was zeroed, and the index is lost.
+// What a crash cannot have left is damage, and is not thrown away.
+func TestZeroedHeaderIsDamage(t *testing.T) {
+	fsys, l := formatted(t, 1<<30), newLedger()
+	tg, err := Open(faultConfig(fsys, ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.store(tg, 1, 3000); err != nil {
+		t.Fatal(err)
+	}
+	if err := tg.Close(); err != nil {
+		t.Fatal(err)
+	}
+	name := extentName(1, false)
+	f, err := fsys.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteAt(make([]byte, headerBlock), 0); err != nil {
+		t.Fatal(err)
+	}
+	damaged := 0
+	cfg := faultConfig(fsys, "")
+	cfg.Events.Corrupt = func(ID, uint64, error) { damaged++ }
+	if tg, err = Open(cfg); err != nil {
+		t.Fatal(err)
+	}
+	defer tg.Close()
+	if _, ok := fsys.Files()[name]; !ok || damaged != 1 {
+		t.Errorf("%s is there: %v; %d extents were called damaged", name, ok, damaged)
+	}
+}

@@ -166,19 +166,25 @@ func (r *recovery) progress() {
 }
 
 // blank tells an extent file that a crash left before its header was synced
-// from one whose header is damaged.
+// from one whose header is damaged. Data of an own file may be on disk before that,
+// of a shared extent nothing is.
 func blank(h *handle) (bool, error) {
-	b := make([]byte, headerBlock)
-	n, err := h.file.ReadAt(b, 0)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return false, err
+	b := make([]byte, scanWindow)
+	if h.own {
+		b = b[:headerBlock]
 	}
-	for _, c := range b[:n] {
-		if c != 0 {
+	for off := int64(0); ; off += int64(len(b)) {
+		n, err := h.file.ReadAt(b, off)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return false, err
+		}
+		if n > 0 && slices.Max(b[:n]) > 0 {
 			return false, nil
 		}
+		if err != nil || h.own {
+			return true, nil
+		}
 	}
-	return true, nil
 }
 
 // strange deals with a file whose header cannot be used: it is removed when
