@@ -9,7 +9,7 @@ import "context"
 // Implementations: boltkv (one machine), etcdkv (many). One conformance suite, package kvtest,
 // is run by each. Safe for concurrent use.
 type KV interface {
-	// View runs fn on a consistent snapshot. fn may be run more than once before
+	// View runs fn on a consistent snapshot of what is durable. fn may be run more than once before
 	// anything was scanned; what the last run returns counts.
 	View(ctx context.Context, fn func(Reader) error) error
 	// Update runs fn and commits what it wrote, atomically and durably, when fn

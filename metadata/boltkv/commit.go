@@ -87,14 +87,14 @@ func (d *DB) commitLoop() {
 	for range d.wake {
 		group = d.take(group)
 		for rest := group; len(rest) > 0; {
-			n := d.commit(rest)
+			n := d.group(rest)
 			rest = rest[n:]
 		}
 		clear(group)
 	}
 	// wake is closed and no request comes any more.
 	for rest := d.take(group); len(rest) > 0; {
-		n := d.commit(rest)
+		n := d.group(rest)
 		rest = rest[n:]
 	}
 }
@@ -108,8 +108,8 @@ func (d *DB) take(old []*request) []*request {
 	return group
 }
 
-// commit runs a group, the first of reqs, in one transaction and returns its length.
-func (d *DB) commit(reqs []*request) int {
+// group runs a group, the first of reqs, in one transaction and returns its length.
+func (d *DB) group(reqs []*request) int {
 	n := len(reqs)
 	err := d.failure()
 	if err == nil {
@@ -172,15 +172,28 @@ func (d *DB) run(reqs []*request) (n int, err error) {
 	if size == 0 {
 		return n, guard("roll back", tx.Rollback)
 	}
-	if err := guard("commit", tx.Commit); err != nil {
+	id := tx.ID()
+	if err := guard("commit", func() error { return d.commit(tx) }); err != nil {
 		// Nothing was written yet, or not the meta page: the last state is in force.
 		stats := tx.Stats()
-		if stats.GetWrite() > 0 && !outOfSpace(err) || errors.Is(err, metadata.ErrCorrupt) {
+		if stats.GetWrite() > 0 && !outOfSpace(err) || errors.Is(err, metadata.ErrCorrupt) || d.shows(id) {
 			d.fail(err)
 		}
 		return n, fmt.Errorf("boltkv: commit: %w", err)
 	}
+	d.durable.Store(int64(id))
+	d.tell()
 	return n, nil
+}
+
+// shows says that the state that transaction id left can be read: what comes next would build on it.
+func (d *DB) shows(id int) bool {
+	tx, err := d.begin(false)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = tx.Rollback() }()
+	return tx.ID() >= id
 }
 
 // run calls the update's function. A panic is taken to the goroutine that asked.
@@ -215,10 +228,10 @@ func apply(b *bbolt.Bucket, buf *overlay.Buffer) error {
 func (d *DB) fail(err error) {
 	err = fmt.Errorf("boltkv: must be opened again after: %w", err)
 	d.failed.CompareAndSwap(nil, &err)
+	d.tell()
 }
 
-// outOfSpace tells errors that the meta page, which is overwritten in place, does
-// not meet.
+// outOfSpace tells errors that leave the last state in force if they come before the meta page.
 func outOfSpace(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG)
 }

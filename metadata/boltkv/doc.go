@@ -7,9 +7,11 @@
 // nothing behind, and those after it in the group see the ones before it.
 //
 // Durable: when Update returns nil the group's pages and then bbolt's meta page have
-// been synced, in this order. When the commit fails for lack of space, all of the
+// been synced, in this order. When the pages cannot be written for lack of space, all of the
 // group get the error and the engine goes on; after any other failed write or sync the
-// state of the file is unknown, and updates fail until it is opened again.
+// state of the file is unknown, and updates fail until it is opened again. A view that
+// finds a meta page that is being synced waits for that, so that nobody sees what a loss of
+// power may undo; after that sync failed, views fail as updates do.
 //
 // The file has one bucket, "weft". The list of free pages is not stored but found
 // by reading the file when it is opened. Records have checksums (package metadata);

@@ -40,6 +40,10 @@ type DB struct {
 
 	wake    chan struct{} // room for one: somebody waits
 	stopped chan struct{}
+	commit  func(*bbolt.Tx) error
+
+	durable atomic.Int64  // id of the last transaction that is
+	moved   chan struct{} // closed when durable changes, or failed; nil while nobody waits. Under mu
 
 	failed atomic.Pointer[error] // why updates fail until the next Open
 	// stuck: bbolt met damage while it held its locks. Nothing can be done with it,
@@ -70,7 +74,7 @@ func OpenWith(path string, opts Options) (*DB, error) {
 	if opts.LockTimeout == 0 {
 		opts.LockTimeout = time.Second
 	}
-	d := &DB{path: path, wake: make(chan struct{}, 1), stopped: make(chan struct{})}
+	d := &DB{path: path, wake: make(chan struct{}, 1), stopped: make(chan struct{}), commit: (*bbolt.Tx).Commit}
 	err := guard("open", func() (err error) {
 		d.db, err = bbolt.Open(path, fileMode, &bbolt.Options{
 			Timeout:         opts.LockTimeout,
@@ -84,7 +88,8 @@ func OpenWith(path string, opts Options) (*DB, error) {
 			return err
 		}
 		d.db.AllocSize = growBy
-		return d.db.Update(func(tx *bbolt.Tx) error {
+		return d.db.Update(func(tx *bbolt.Tx) error { // syncs what another process may have left, too
+			d.durable.Store(int64(tx.ID()))
 			_, err := tx.CreateBucketIfNotExists(bucketName)
 			return err
 		})
@@ -159,11 +164,49 @@ func (d *DB) View(ctx context.Context, fn func(metadata.Reader) error) error {
 		return err
 	}
 	defer func() { _ = tx.Rollback() }()
+	if err := d.settle(ctx, tx.ID()); err != nil {
+		return err
+	}
 	r, err := newReader(tx)
 	if err != nil {
 		return err
 	}
 	return fn(&r)
+}
+
+// settle waits until the state that transaction id left is durable: bbolt shows it as soon as
+// the meta page is written, and syncs that then.
+func (d *DB) settle(ctx context.Context, id int) error {
+	for int64(id) > d.durable.Load() {
+		d.mu.Lock()
+		if d.moved == nil {
+			d.moved = make(chan struct{})
+		}
+		moved := d.moved
+		d.mu.Unlock()
+		if int64(id) <= d.durable.Load() {
+			break
+		}
+		if err := d.failure(); err != nil {
+			return err
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// tell wakes those who wait for durable or failed.
+func (d *DB) tell() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.moved != nil {
+		close(d.moved)
+		d.moved = nil
+	}
 }
 
 // reader implements metadata.Reader on a bbolt transaction.
