@@ -401,3 +401,32 @@ func TestGrace(t *testing.T) {
 		}
 	}
 }
+
+// A target is removed while a read of it is late: the read is tried elsewhere.
+func TestTargetRemovedUnderRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release, open := newGate()
+		defer open()
+		r := newRig(t, rigOptions{layout: "ec:2+2"})
+		data := testBody(200_000, 1)
+		if err := r.put("k", data); err != nil {
+			t.Fatal(err)
+		}
+		o, err := r.Open(context.Background(), "b", "k", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		id := o.Version.Inline.Targets[0]
+		o.Close()
+		r.targets[id-1].fault = func(op string) error {
+			if op == "read" {
+				r.RemoveTarget(id)
+				<-release
+			}
+			return nil
+		}
+		r.mustGet("k", data)
+		open()
+		r.close()
+	})
+}

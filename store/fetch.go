@@ -257,8 +257,12 @@ func (f *fetch) findLate(end bool) {
 		t := f.s.target(f.target(i))
 		if end {
 			sh.err = errTimeout
+		}
+		switch {
+		case t == nil: // it was removed meanwhile
+		case end:
 			f.s.note(t, "read", errTimeout)
-		} else if !sh.late {
+		case !sh.late:
 			f.s.noteLate(t)
 		}
 		sh.late, f.search = true, true
