@@ -133,6 +133,8 @@ func (p *poller) spin(done func() bool) {
 	if done() || !p.turn.CompareAndSwap(false, true) {
 		return
 	}
+	p.polling.Add(1)
+	defer p.polling.Done()
 	if p.worth() {
 		begin := time.Now()
 		for !done() && time.Since(begin) < p.spinFor {
