@@ -83,6 +83,8 @@ func (c *conn) open(ctx context.Context) error {
 			}
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-c.ctx.Done(): // a seat that begins after Close tells nothing
+			return rdma.ErrClosed
 		}
 	}
 	return errors.Join(errs...)

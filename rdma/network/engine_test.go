@@ -358,3 +358,17 @@ func TestPrompt(t *testing.T) {
 		t.Errorf("%d prompt handlers of one lane ran at once", most.Load())
 	}
 }
+
+// TestCloseUnderDial: a Dial without a deadline that Close overtakes returns.
+func TestCloseUnderDial(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &conn{t: fakeTransport(t, rdma.Options{}, newCables()), addr: "127.0.0.1:1"}
+		c.ctx, c.cancel = context.WithCancel(context.Background())
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.open(context.Background()); !errors.Is(err, rdma.ErrClosed) {
+			t.Errorf("open: %v", err)
+		}
+	})
+}
