@@ -372,3 +372,23 @@ func TestCloseUnderDial(t *testing.T) {
 		}
 	})
 }
+
+// TestKeepAliveOfSlowCalls: answers that come one by one are no sign of life to the end that
+// sends them: the caller, which has nothing else to say, still gives one.
+func TestKeepAliveOfSlowCalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, rdma.Options{Lanes: 1, KeepAlive: time.Second}, func(ctx context.Context, p rdma.Peer, req, rep []byte) int {
+			<-time.After(time.Duration(req[0]) * 700 * time.Millisecond)
+			return echo(ctx, p, req, rep)
+		}, newCables())
+		var calls sync.WaitGroup
+		for i := range 12 {
+			calls.Go(func() {
+				if _, err := r.c.Call(context.Background(), []byte{byte(i)}, make([]byte, 8)); err != nil {
+					t.Errorf("call %d: %v", i, err)
+				}
+			})
+		}
+		calls.Wait()
+	})
+}

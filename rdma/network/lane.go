@@ -39,6 +39,7 @@ type lane struct {
 	w     wire.Lane
 	slots []slot
 	heard atomic.Int64 // when something came last, ns since 1970
+	spoke atomic.Int64 // when something was sent last
 	pings atomic.Uint64
 
 	broken atomic.Bool
@@ -53,6 +54,7 @@ type lane struct {
 func newLane(c *conn, n *network, w wire.Lane) *lane {
 	l := &lane{c: c, net: n, w: w, slots: make([]slot, w.Info().Slots), gone: make(chan struct{})}
 	l.heard.Store(time.Now().UnixNano())
+	l.spoke.Store(time.Now().UnixNano())
 	for i := range l.slots {
 		s := &l.slots[i]
 		s.index, s.done = i, make(chan struct{}, 1)
@@ -113,6 +115,7 @@ func (l *lane) call(ctx context.Context, s *slot, req, rep []byte) (int, error) 
 		<-l.gone
 		return 0, l.err
 	}
+	l.spoke.Store(time.Now().UnixNano())
 	if err := l.w.Send(m); err == nil {
 		l.w.Spin(s.ready)
 	}
@@ -218,15 +221,18 @@ func (l *lane) Broken(err error) {
 	l.c.serveLocked()
 }
 
-// beat sends a sign of life on a silent lane and gives up a dead one.
+// beat sends a sign of life on a lane on which either end is silent, as the other end gives
+// up who is, and gives up a dead one.
 func (l *lane) beat(now time.Time) {
 	silent := now.Sub(time.Unix(0, l.heard.Load()))
+	mute := now.Sub(time.Unix(0, l.spoke.Load()))
 	keep := l.c.t.o.KeepAlive
 	switch {
 	case silent > 3*keep:
 		l.net.counters.KeepAliveKills.Add(1)
 		l.w.Break(fmt.Errorf("nothing came for %s", silent.Round(time.Millisecond)))
-	case silent > keep:
+	case max(silent, mute) > keep:
+		l.spoke.Store(now.UnixNano())
 		_ = l.w.Send(wire.Message{Kind: wire.Ping, ID: l.pings.Add(1)}) // an error is followed by Broken
 	}
 }
