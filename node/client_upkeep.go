@@ -109,7 +109,8 @@ func (t *Target) Checkpoint(ctx context.Context) error {
 // in any order; Commit and Abort end it.
 type Writer interface {
 	// Write stores a piece at off, a multiple of erasure.Unit. src is a multiple of
-	// it too, at most rdma.MaxBulk, unless it ends the chunk. crcs as in Append.
+	// it too, at most rdma.MaxBulk, unless it ends the chunk. crcs as in Append. A piece
+	// without bytes only tells the node that the writer is still wanted.
 	Write(ctx context.Context, off int64, src rdma.Remote, crcs []uint64) error
 	// Commit makes the chunk durable and visible.
 	Commit(ctx context.Context, meta []byte) error

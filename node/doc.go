@@ -56,7 +56,7 @@
 //	 1  Status      value: first target                         count target records
 //	 2  Append      id, remote: data, crcs: units, body: meta   -
 //	 3  Create      id, value: chunk length                     handle (8)
-//	 4  Write       off, remote: data, crcs: units, value: handle  -
+//	 4  Write       off, remote: data, crcs: units, value: handle; no data only keeps the writer  -
 //	 5  Commit      value: handle, body: meta                   -
 //	 6  Abort       value: handle                               -
 //	 7  Read        id, off, remote: window                     -
@@ -111,5 +111,6 @@
 //	104  64     usage
 //
 // Version history: 1, the first. A node from before trace contexts answers them with
-// "protocol", having done nothing, and the client asks again without one.
+// "protocol", having done nothing, and the client asks again without one. One from before
+// writes without data answers those with "invalid", having done nothing.
 package node

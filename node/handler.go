@@ -257,7 +257,7 @@ func (o *op) create(rep []byte) (int, error) {
 }
 
 func (o *op) write() error {
-	if o.q.off%erasure.Unit != 0 || o.q.remote.Len == 0 {
+	if o.q.off%erasure.Unit != 0 {
 		return invalid("write of %d bytes at %d", o.q.remote.Len, o.q.off)
 	}
 	if err := o.takeCRCs(); err != nil {
@@ -270,6 +270,9 @@ func (o *op) write() error {
 	defer o.s.writers.release(w)
 	if w.x != o.x {
 		return errNoWriter() // the target was reopened
+	}
+	if o.q.remote.Len == 0 {
+		return nil // it only keeps the writer
 	}
 	o.w = w
 	if err := o.fabric(o.pull(o.useWrite)); err != nil {

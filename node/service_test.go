@@ -215,8 +215,11 @@ func TestWriterHandles(t *testing.T) {
 	if err := w.Write(ctx, 0, src, crcs); !errors.Is(err, extent.ErrInvalid) || r.fake.aborted != 0 {
 		t.Errorf("write after commit: %v, %d aborted", err, r.fake.aborted)
 	}
+	var kept Writer
 	for i := range 3 {
-		_, err = r.target.Create(ctx, testID(byte(2+i)), 1)
+		if w, err = r.target.Create(ctx, testID(byte(2+i)), 1); err == nil {
+			kept = w
+		}
 	}
 	if !errors.Is(err, ErrBusy) {
 		t.Errorf("third writer: %v", err)
@@ -225,9 +228,21 @@ func TestWriterHandles(t *testing.T) {
 	if n := r.s.Status()[0].Writers; n != 2 {
 		t.Errorf("%d writers after an early sweep, want 2", n)
 	}
-	clock.Lock()
-	now = now.Add(2 * time.Minute)
-	clock.Unlock()
+	later := func(d time.Duration) {
+		clock.Lock()
+		defer clock.Unlock()
+		now = now.Add(d)
+	}
+	later(50 * time.Second)
+	if err := kept.Write(ctx, 0, rdma.Remote{}, nil); err != nil {
+		t.Errorf("a write of nothing: %v", err)
+	}
+	later(50 * time.Second)
+	r.s.writers.sweepOnce()
+	if n := r.s.Status()[0].Writers; n != 1 || r.fake.aborted != 1 {
+		t.Errorf("%d writers open, %d aborted: want the one that is kept", n, r.fake.aborted)
+	}
+	later(50 * time.Second)
 	r.s.writers.sweepOnce()
 	if n := r.s.Status()[0].Writers; n != 0 || r.fake.aborted != 2 {
 		t.Errorf("%d writers open, %d aborted after a sweep", n, r.fake.aborted)

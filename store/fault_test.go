@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/bits"
 	"sync"
 	"sync/atomic"
@@ -427,6 +428,48 @@ func TestTargetRemovedUnderRead(t *testing.T) {
 		}
 		r.mustGet("k", data)
 		open()
+		r.close()
+	})
+}
+
+// slowBody gives a few bytes every ten seconds.
+type slowBody struct{ left []byte }
+
+func (b *slowBody) Read(p []byte) (int, error) {
+	time.Sleep(10 * time.Second)
+	if len(b.left) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, b.left[:min(len(b.left), 2000)])
+	b.left = b.left[n:]
+	return n, nil
+}
+
+// Fault model: a client sends so slowly that a stripe takes longer than nodes, two minutes,
+// keep a writer that is idle.
+func TestSlowBody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, rigOptions{layout: "ec:2+2"})
+		for _, ft := range r.targets {
+			var last time.Time
+			ft.fault = func(op string) error {
+				idle := time.Since(last)
+				last = time.Now()
+				if idle > 2*time.Minute && (op == "write" || op == "commit") {
+					return extent.ErrInvalid
+				}
+				return nil
+			}
+		}
+		data := testBody(500_000, 1)
+		_, err := r.Put(context.Background(), &PutRequest{Bucket: "b", Key: "k", Size: int64(len(data)), Body: &slowBody{data}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.mustGet("k", data)
+		if res := mustCheck(t, r, true); !res.Clean() || res.Garbage != 0 {
+			t.Fatalf("%+v", res)
+		}
 		r.close()
 	})
 }

@@ -39,13 +39,15 @@ type shardWriter struct {
 	started time.Time // of the operation under way; zero when there is none
 	done    int       // jobs
 	lost    bool      // given up; err says why
+	idle    bool      // for keepEvery
 	err     error
 	ctx     context.Context
 	cancel  context.CancelFunc
 
 	// Of the goroutine only.
 	w    node.Writer
-	hold *job // the only stripe of a part, kept until the commit in case another target must take it
+	keep *time.Timer // ends in idle
+	hold *job        // the only stripe of a part, kept until the commit in case another target must take it
 }
 
 // job is a piece of a chunk to write, or, without a block, the commit.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/weftstore/weft/node/extent"
+	"github.com/weftstore/weft/rdma"
 )
 
 // run does the jobs in order until the commit is done or the shard is lost.
@@ -41,7 +42,7 @@ func (sh *shardWriter) next() (job, bool) {
 	sh.sw.mu.Lock()
 	defer sh.sw.mu.Unlock()
 	for len(sh.queue) == 0 && !sh.lost {
-		sh.more.Wait()
+		sh.wait()
 	}
 	if sh.lost {
 		return job{}, false
@@ -50,6 +51,39 @@ func (sh *shardWriter) next() (job, bool) {
 	sh.queue = slices.Delete(sh.queue, 0, 1)
 	sh.started = time.Now()
 	return j, true
+}
+
+// keepEvery is how often a node is told that a chunk is still being written, by a client
+// that is slow: after its HandleTTL it would drop it.
+const keepEvery = 30 * time.Second
+
+// wait waits for a change of the queue, and keeps the writer meanwhile. Under sw.mu.
+func (sh *shardWriter) wait() {
+	if sh.w == nil {
+		sh.more.Wait()
+		return
+	}
+	if sh.keep == nil {
+		sh.keep = time.AfterFunc(keepEvery, func() {
+			sh.sw.mu.Lock()
+			sh.idle = true
+			sh.sw.mu.Unlock()
+			sh.more.Signal()
+		})
+	} else {
+		sh.idle = false
+		sh.keep.Reset(keepEvery)
+	}
+	sh.more.Wait()
+	sh.keep.Stop()
+	if !sh.idle || sh.lost || len(sh.queue) > 0 {
+		return
+	}
+	sh.started = time.Now()
+	sh.sw.mu.Unlock()
+	_ = sh.w.Write(sh.ctx, 0, rdma.Remote{}, nil) // what is wrong with it shows with the next job
+	sh.sw.mu.Lock()
+	sh.started = time.Time{}
 }
 
 // finish records the outcome of a job and says whether the shard is through.
