@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -255,6 +256,28 @@ func TestWriterHandles(t *testing.T) {
 	}
 	if err := r.target.Verify(ctx, testID(1)); !errors.Is(err, extent.ErrOffline) {
 		t.Errorf("after Close: %v", err)
+	}
+}
+
+// An idle writer of a target that closes, and waits for a request, ends with it.
+func TestIdleWriterOfClosingTarget(t *testing.T) {
+	var later atomic.Int64
+	r := newRig(t, func(c *Config) { c.Now = func() time.Time { return time.Unix(later.Load(), 0) } })
+	if _, err := r.target.Create(t.Context(), testID(1), 1); err != nil {
+		t.Fatal(err)
+	}
+	later.Store(3600)
+	x := r.s.targets.Load().order[0].drop()
+	x.use.RLock() // the request
+	closed := make(chan error)
+	go func() { closed <- x.close(r.s.writers) }()
+	for x.use.TryRLock() {
+		x.use.RUnlock()
+	}
+	r.s.writers.sweepOnce()
+	x.use.RUnlock()
+	if err := <-closed; err != nil || r.fake.aborted != 1 {
+		t.Errorf("close: %v, %d aborted", err, r.fake.aborted)
 	}
 }
 

@@ -170,14 +170,11 @@ func (ws *writers) sweepOnce() {
 			return false // used, or in use now
 		}
 		o.use.Unlock()
-		return true
+		return o.x.use.TryRLock() // a session that is closing aborts its own
 	})
 	for _, o := range idle {
 		ws.cfg.Logger.Warn("idle writer aborted", "target", o.t.uuid, "ttl", ws.cfg.HandleTTL)
-		// The session may be closing: then its backend is aborted with it.
-		if o.x.use.TryRLock() {
-			o.abort()
-			o.x.use.RUnlock()
-		}
+		o.abort()
+		o.x.use.RUnlock()
 	}
 }
