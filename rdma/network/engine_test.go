@@ -235,6 +235,7 @@ func TestUpgrade(t *testing.T) {
 		if got := lanes(); got != "2 1" {
 			t.Errorf("lanes over each wire: %s, want 2 1: the old one with its call", got)
 		}
+		<-time.After(time.Minute) // longer than a lane without a sign of life lives
 		close(release)
 		if err := <-done; err != nil {
 			t.Errorf("call on the old lane: %v", err)

@@ -1,7 +1,6 @@
 package network
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -146,9 +145,24 @@ func (s *seat) upgrade(old *lane) *lane {
 	c.t.o.Logger.Info("fabric lane now runs over another wire", "peer", s.addr, "wire", l.net.Name())
 	c.running.Go(func() {
 		old.retire()
-		stop := context.AfterFunc(c.ctx, func() { old.w.Break(rdma.ErrClosed) })
-		<-old.gone
-		stop()
+		s.linger(old)
 	})
 	return l
+}
+
+// linger keeps a lane alive that ends with its calls, however long they take.
+func (s *seat) linger(l *lane) {
+	beat := time.NewTicker(s.c.t.o.KeepAlive / 2)
+	defer beat.Stop()
+	for {
+		select {
+		case <-s.c.ctx.Done():
+			l.w.Break(rdma.ErrClosed)
+			return
+		case <-l.gone:
+			return
+		case now := <-beat.C:
+			l.beat(now)
+		}
+	}
 }
