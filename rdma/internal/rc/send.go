@@ -14,6 +14,12 @@ import (
 // sends are numbers that count them.
 const recvID = uint64(1) << 62
 
+// backlogRings bounds what waits for a peer that posts no receives, in rings. A peer that
+// keeps to the protocol has not even one: its calls, cancellations and transfers.
+const backlogRings = 4
+
+var errUnread = errors.New("it asks for more without taking the answers")
+
 // sender keeps account of a send queue.
 type sender struct {
 	l *lane
@@ -68,6 +74,10 @@ func (s *sender) message(h *wire.Header, body []byte) error {
 			copy(text[wire.HeaderSize:], body)
 			return s.textLocked(at, len(text))
 		}
+	}
+	if len(s.backlog) >= backlogRings*len(s.ring) {
+		s.l.fail(errUnread)
+		return s.l.broken()
 	}
 	text := make([]byte, wire.HeaderSize+len(body))
 	h.Encode(text)
