@@ -252,6 +252,20 @@ func TestUpgrade(t *testing.T) {
 	})
 }
 
+// TestUpgradeInVain: a lane lives on while a better wire is tried that does not answer.
+func TestUpgradeInVain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fast := newCables()
+		fast.lost.Store(true)
+		r := newRig(t, rdma.Options{Lanes: 1, KeepAlive: 500 * time.Millisecond}, echo, fast, newCables())
+		<-time.After(3 * upgradeEvery)
+		r.echoes(t)
+		if s := r.server.Stats(); s.KeepAliveKills != 0 {
+			t.Errorf("%d lanes were given up", s.KeepAliveKills)
+		}
+	})
+}
+
 // TestStaging: transfers beyond the staging memory wait in the order in which they
 // came, whatever their sizes, and end with their contexts.
 func TestStaging(t *testing.T) {

@@ -17,7 +17,7 @@ import (
 
 // The fake wire joins transports of one process, so that a whole fabric runs in a
 // synctest bubble, where time passes only when all wait. Its faults: nobody answers
-// (down), messages vanish (mute), transfers do not end (stuck), and a lane that lies
+// (down), or not even that is told (lost), messages vanish (mute), transfers do not end (stuck), and a lane that lies
 // about the end of a call (hasty).
 
 // cables are the fake network that lanes are dialed over.
@@ -26,6 +26,7 @@ type cables struct {
 	listeners map[string]*fakeListener
 	ports     int
 	down      atomic.Bool // dials fail
+	lost      atomic.Bool // dials end with their contexts
 	mute      atomic.Bool // no message arrives
 	stuck     atomic.Bool // transfers go on until the lane breaks
 	hasty     atomic.Bool // a call is answered while its transfers run
@@ -106,7 +107,11 @@ func (n *fakeNet) Listen(addr string, _ wire.Memory, accept func(wire.Lane)) (wi
 	return l, nil
 }
 
-func (n *fakeNet) Dial(_ context.Context, addr string) (wire.Lane, error) {
+func (n *fakeNet) Dial(ctx context.Context, addr string) (wire.Lane, error) {
+	if n.lost.Load() {
+		<-ctx.Done()
+		return nil, fmt.Errorf("%w: %w", rdma.ErrPeer, ctx.Err())
+	}
 	n.mu.Lock()
 	l := n.listeners[addr]
 	n.mu.Unlock()

@@ -138,20 +138,23 @@ func (s *seat) upgrade(old *lane) *lane {
 		}
 		nets = append(nets, n)
 	}
+	tried := make(chan struct{})
+	c.running.Go(func() { s.linger(old, tried) })
 	l, err := s.dial(nets)
+	close(tried)
 	if err != nil {
 		return nil
 	}
 	c.t.o.Logger.Info("fabric lane now runs over another wire", "peer", s.addr, "wire", l.net.Name())
 	c.running.Go(func() {
 		old.retire()
-		s.linger(old)
+		s.linger(old, nil)
 	})
 	return l
 }
 
-// linger keeps a lane alive that ends with its calls, however long they take.
-func (s *seat) linger(l *lane) {
+// linger keeps a lane alive that watch does not look at, until that is over or the lane ends.
+func (s *seat) linger(l *lane, over <-chan struct{}) {
 	beat := time.NewTicker(s.c.t.o.KeepAlive / 2)
 	defer beat.Stop()
 	for {
@@ -160,6 +163,8 @@ func (s *seat) linger(l *lane) {
 			l.w.Break(rdma.ErrClosed)
 			return
 		case <-l.gone:
+			return
+		case <-over:
 			return
 		case now := <-beat.C:
 			l.beat(now)
