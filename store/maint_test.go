@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/weftstore/weft/metadata"
@@ -138,6 +139,31 @@ func TestScrubResumes(t *testing.T) {
 	if res, err := r.Scrub(t.Context(), ScrubOptions{}, nil); err != nil || int(res.Chunks) != r.stored() {
 		t.Fatalf("%+v, %v", res, err)
 	}
+}
+
+// deafTarget does not answer when it is asked for its chunks.
+type deafTarget struct{ *fakeTarget }
+
+func (t deafTarget) List(ctx context.Context, _ *extent.ID, _ int) ([]extent.Info, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+// Fault model: a target hangs. A scrub ends all the same, with the others.
+func TestScrubOfHungTarget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, rigOptions{layout: "ec:2+2"})
+		if err := r.put("k", testBody(200_000, 1)); err != nil {
+			t.Fatal(err)
+		}
+		r.SetTarget(TargetConfig{ID: 1, Target: deafTarget{r.targets[0]}})
+		ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
+		defer cancel()
+		if res, err := r.Scrub(ctx, ScrubOptions{}, nil); err != nil || res.Errors != 1 || res.Chunks != 3 {
+			t.Errorf("%+v, %v", res, err)
+		}
+		r.close()
+	})
 }
 
 // Places of a pass survive encoding; what is not one is no place.

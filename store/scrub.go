@@ -102,7 +102,9 @@ func (sc *scrub) from(ctx context.Context, t *target, place *scrubPlace) error {
 		if api == nil || !t.usable(sc.s.now()) {
 			return errAway
 		}
-		page, err := api.List(ctx, place.after, inspectBatch)
+		call, cancel := context.WithTimeout(ctx, sc.s.cfg.OpTimeout)
+		page, err := api.List(call, place.after, inspectBatch)
+		cancel()
 		if err != nil {
 			sc.s.note(t, "read", err)
 			return err
@@ -151,7 +153,9 @@ func (sc *scrub) chunk(ctx context.Context, api Target, info *extent.Info) {
 // corrupt queues a chunk for repair: by its descriptor, or later by a walk.
 func (sc *scrub) corrupt(ctx context.Context, api Target, id extent.ID) error {
 	set, bit := metadata.SetID(id.Set), uint64(1)<<id.Index
-	_, raw, err := api.Meta(ctx, id)
+	call, cancel := context.WithTimeout(ctx, sc.s.cfg.OpTimeout)
+	_, raw, err := api.Meta(call, id)
+	cancel()
 	if err == nil {
 		d, derr := decodeDescriptor(raw)
 		if derr == nil && d.kind == kindSnapshot {
