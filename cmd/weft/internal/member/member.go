@@ -72,6 +72,7 @@ type Member struct {
 	report  func() ([]metadata.SetID, uint64)
 	leading context.Context // nil while another leads
 	used    sync.WaitGroup  // of leading, by Leading
+	held    map[string]*Hold
 }
 
 // Join registers the process and keeps it registered until Close. It fails when the

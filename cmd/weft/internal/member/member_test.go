@@ -335,3 +335,46 @@ func TestClaim(t *testing.T) {
 		t.Fatal(held, err)
 	}
 }
+
+// Fault model: the answer to a claim, or to a release, is lost, and the term goes on. What a
+// member does not use can be claimed again, also by itself, with a higher epoch.
+func TestClaimAfterALostAnswer(t *testing.T) {
+	r := newRig(t)
+	a, b := r.join("a"), r.join("b")
+	for _, of := range []struct{ name, holder string }{{"claim", a.term().id}, {"other", b.term().id}} {
+		if _, err := r.kv.Client().Put(t.Context(), "/p/c/own/"+of.name, of.holder); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := a.Claim(t.Context(), "other"); !errors.Is(err, ErrHeld) {
+		t.Fatal("claimed what another holds: ", err)
+	}
+	if held, err := a.Held(t.Context(), "claim"); err != nil || held {
+		t.Fatal("held by itself: ", held, err)
+	}
+	first, err := a.Claim(t.Context(), "claim")
+	if err != nil {
+		t.Fatal("after a claim whose answer was lost: ", err)
+	}
+	if _, err := a.Claim(t.Context(), "claim"); !errors.Is(err, ErrHeld) {
+		t.Fatal("claimed twice: ", err)
+	}
+	lost, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := a.Release(lost, "claim", first); err == nil {
+		t.Fatal("the release got an answer")
+	}
+	if first.Guard() == nil {
+		t.Fatal("what was given back is still guarded")
+	}
+	second, err := a.Claim(t.Context(), "claim")
+	if err != nil || second.Epoch <= first.Epoch {
+		t.Fatal("after a release that failed: ", err)
+	}
+	if err := a.Release(t.Context(), "claim", first); err != nil {
+		t.Fatal(err)
+	}
+	if held, err := b.Held(t.Context(), "claim"); err != nil || !held || second.Guard() != nil {
+		t.Fatal("an old hold was given back in place of the new one: ", held, err)
+	}
+}
