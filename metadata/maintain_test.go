@@ -25,7 +25,13 @@ func TestDamage(t *testing.T) {
 	if err != nil || len(list) != 1 || list[0].Shards != 5 || list[0].Ref != ref {
 		t.Fatalf("damage %+v, %v", list, err)
 	}
-	if err := db.DamageDone(t.Context(), list[0].Set); err != nil {
+	if err := db.DamageDone(t.Context(), list[0].Set, 1|2); err != nil {
+		t.Fatal(err)
+	}
+	if list, err = db.Damage(t.Context(), metadata.SetID{}, 1); err != nil || list[0].Ref != ref || list[0].Shards != 4 {
+		t.Fatalf("damage %+v, %v", list, err)
+	}
+	if err := db.DamageDone(t.Context(), list[0].Set, 4); err != nil {
 		t.Fatal(err)
 	}
 	if list, err = db.Damage(t.Context(), metadata.SetID{1}, 10); err != nil || len(list) != 1 || list[0].Set != (metadata.SetID{2}) {

@@ -290,9 +290,23 @@ func (db *DB) Damage(ctx context.Context, after SetID, limit int) ([]Damage, err
 	return list, err
 }
 
-// DamageDone removes the entry of a set, if there is one.
-func (db *DB) DamageDone(ctx context.Context, set SetID) error {
-	return db.upkeep(ctx, "remove damage", func(t Txn, _ *scratch) error {
-		return t.Delete(keyDamage(nil, set))
+// DamageDone takes shards out of the entry of a set, if there is one: what was reported
+// meanwhile of others stays.
+func (db *DB) DamageDone(ctx context.Context, set SetID, shards uint64) error {
+	return db.upkeep(ctx, "remove damage", func(t Txn, s *scratch) error {
+		s.key = keyDamage(s.key, set)
+		raw, err := t.Get(s.key)
+		if err != nil || raw == nil {
+			return err
+		}
+		d, err := decodeDamage(s.key, raw)
+		if err != nil {
+			return fmt.Errorf("damage: %w", err)
+		}
+		if d.Shards &^= shards; d.Shards == 0 {
+			return t.Delete(s.key)
+		}
+		s.value = encodeDamage(s.value[:0], s.key, &d)
+		return t.Put(s.key, s.value)
 	})
 }

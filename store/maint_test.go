@@ -180,6 +180,49 @@ func TestScrubPlace(t *testing.T) {
 	}
 }
 
+// Fault model: two shards of a part rot; the second is found while the first is made anew.
+func TestDamageFoundDuringRepair(t *testing.T) {
+	r := newRig(t, rigOptions{layout: "ec:2+2"})
+	defer r.close()
+	if err := r.put("k", testBody(200_000, 1)); err != nil {
+		t.Fatal(err)
+	}
+	v, b, err := r.db.Get(t.Context(), "b", "k", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := v.Inline
+	rot := func(shard int) error {
+		ft := r.targets[p.Targets[shard]-1]
+		ft.mu.Lock()
+		ft.chunks[chunkID(p.Set, shard)].corrupt = true
+		ft.mu.Unlock()
+		ref := metadata.PartRef{BucketID: b.ID, Key: "k", Version: v.ID, Number: 1, Set: p.Set}
+		return r.db.AddDamage(t.Context(), []metadata.Damage{{Ref: ref, Set: p.Set, Shards: 1 << shard}})
+	}
+	if err := rot(2); err != nil {
+		t.Fatal(err)
+	}
+	var found error
+	r.targets[p.Targets[2]-1].fault = func(op string) error {
+		if op == "commit" {
+			found = rot(3)
+		}
+		return nil
+	}
+	for range 2 {
+		if res, err := r.drainDamage(t.Context(), RepairOptions{}, nil); err != nil || found != nil || res.Shards != 1 {
+			t.Fatalf("repair: %+v, %v, %v", res, err, found)
+		}
+	}
+	if res := mustCheck(t, r, true); !res.Clean() {
+		t.Fatalf("check after the repair: %+v", res)
+	}
+	if left, err := r.db.Damage(t.Context(), metadata.SetID{}, 10); err != nil || len(left) != 0 {
+		t.Fatal("left in the queue: ", left, err)
+	}
+}
+
 // What has lost the most shards is told first and repaired first.
 func TestRepairStatus(t *testing.T) {
 	r := newRig(t, rigOptions{layout: "ec:2+2"})

@@ -169,13 +169,16 @@ func (s *Store) eachDamage(ctx context.Context, fn func(*metadata.Damage) error)
 	}
 }
 
+// allShards are those of a part that is gone.
+const allShards = ^uint64(0)
+
 // repairPart mends one part, or finds that nothing is wrong with it any more.
 func (s *Store) repairPart(ctx context.Context, d *metadata.Damage, th *throttle, r *RepairResult) error {
 	d.Ref.Set = d.Set
 	for {
 		p, err := s.meta.PartFor(ctx, d.Ref)
 		if errors.Is(err, metadata.ErrStale) {
-			return s.meta.DamageDone(ctx, d.Set) // deleted
+			return s.meta.DamageDone(ctx, d.Set, allShards) // deleted
 		}
 		if err != nil {
 			return err
@@ -192,7 +195,7 @@ func (s *Store) repairPart(ctx context.Context, d *metadata.Damage, th *throttle
 		lost, good := in.lost()|move, in.count(shardGood)
 		switch {
 		case lost == 0 && in.count(shardAway) == 0:
-			return s.meta.DamageDone(ctx, d.Set)
+			return s.meta.DamageDone(ctx, d.Set, d.Shards)
 		case lost == 0:
 			return errAway
 		case good < int(p.K) && good+in.count(shardAway) >= int(p.K):
@@ -207,7 +210,7 @@ func (s *Store) repairPart(ctx context.Context, d *metadata.Damage, th *throttle
 			continue
 		}
 		if errors.Is(err, metadata.ErrStale) {
-			return s.meta.DamageDone(ctx, d.Set)
+			return s.meta.DamageDone(ctx, d.Set, allShards)
 		}
 		if err != nil {
 			return err
@@ -219,6 +222,6 @@ func (s *Store) repairPart(ctx context.Context, d *metadata.Damage, th *throttle
 		if in.count(shardAway) > 0 || m.short {
 			return errWaiting
 		}
-		return s.meta.DamageDone(ctx, d.Set)
+		return s.meta.DamageDone(ctx, d.Set, d.Shards|lost)
 	}
 }
