@@ -50,7 +50,7 @@ func (s *Store) Snapshot(ctx context.Context) error {
 	s.upkeep.lastSnapshot.Store(begin.UnixNano())
 	s.upkeep.snapshotAt.Store(&changes)
 	s.meta.NewerThan(begin.UnixNano())
-	return s.dropSnapshots(ctx, w.seq)
+	return s.dropSnapshots(s.within(ctx, w.term), w.seq)
 }
 
 // newerThanSnapshots makes the ids of what is put from now on newer than the snapshots that
@@ -93,11 +93,11 @@ func (s *Store) allChanges(ctx context.Context) (string, error) {
 	return own + " " + r.Changes, nil
 }
 
-// dropSnapshots drops all but the newest ones, of which one was just taken. Those of the future
-// were taken before the clock went back, and are older.
+// dropSnapshots keeps the newest up to the one that was just taken. What is newer is of a clock
+// that was ahead: a rebuild would take what was written since for older.
 func (s *Store) dropSnapshots(ctx context.Context, taken uint64) error {
 	seqs, err := s.meta.SnapshotSeqs(ctx)
-	past, _ := slices.BinarySearch(seqs, max(taken, uint64(s.now().UnixNano()))+1)
+	past, _ := slices.BinarySearch(seqs, taken+1)
 	for i := 0; err == nil && i < len(seqs); i++ {
 		if i < past-keepSnapshots || i >= past {
 			err = s.meta.DropSnapshot(ctx, seqs[i])
