@@ -60,11 +60,65 @@ func mayExist(err error) bool {
 	return true
 }
 
-// deleteChunk is discard for one chunk that was written late.
+// deleteChunk is discard for one chunk of a set: what a write gave up, or what moved. The
+// others may well be referred to.
 func (s *Store) deleteChunk(t *target, id extent.ID) {
-	targets := make([]metadata.TargetID, int(id.Index)+1)
-	targets[id.Index] = t.id
-	s.discard(metadata.SetID(id.Set), targets)
+	s.work.Go(func() {
+		if s.deleteLone(context.Background(), t, id) {
+			return
+		}
+		targets := make([]metadata.TargetID, max(int(id.Index)+1, 2)) // so that lone knows it
+		targets[id.Index] = t.id
+		s.addGarbage(metadata.Garbage{Set: metadata.SetID(id.Set), Targets: targets, Since: s.now()})
+	})
+}
+
+// lone is the shard of an entry of the garbage queue that has one chunk of several, else -1.
+func lone(g *metadata.Garbage) int {
+	shard := -1
+	for i, id := range g.Targets {
+		if id != 0 && shard >= 0 {
+			return -1
+		}
+		if id != 0 {
+			shard = i
+		}
+	}
+	if len(g.Targets) < 2 {
+		return -1
+	}
+	return shard
+}
+
+// deleteLone deletes one chunk of a set, unless a repair has put the shard there since. False
+// when that cannot be done or told now.
+func (s *Store) deleteLone(ctx context.Context, t *target, id extent.ID) bool {
+	if t == nil || !t.usable(s.now()) {
+		return false
+	}
+	api := t.get()
+	if api == nil {
+		return false
+	}
+	// Before the lock, so that a target that hangs keeps no repair waiting.
+	if _, err := s.stat(ctx, api, id); err != nil && !errors.Is(err, extent.ErrCorrupt) {
+		s.note(t, "read", err)
+		return errors.Is(err, extent.ErrNotFound)
+	}
+	s.upkeep.placing.Lock()
+	defer s.upkeep.placing.Unlock()
+	call, cancel := context.WithTimeout(ctx, s.cfg.OpTimeout)
+	defer cancel()
+	_, meta, err := api.Meta(call, id)
+	if err != nil && !errors.Is(err, extent.ErrCorrupt) {
+		return errors.Is(err, extent.ErrNotFound)
+	}
+	if d, err := decodeDescriptor(meta); err == nil {
+		if refers, err := s.refersTo(call, d, t, id); refers || err != nil {
+			return err == nil
+		}
+	}
+	return s.tryDelete(t, id)
 }
 
 func (s *Store) tryDelete(t *target, id extent.ID) bool {

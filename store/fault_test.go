@@ -473,3 +473,38 @@ func TestSlowBody(t *testing.T) {
 		r.close()
 	})
 }
+
+// TestRepairBesideGarbage: the target that failed a shard of a put, and could not be told to
+// delete what it may have of it, gets the shard from a repair. What was to be deleted before
+// is not the new one.
+func TestRepairBesideGarbage(t *testing.T) {
+	for _, size := range []int{1000, 200_000} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t, rigOptions{layout: "ec:2+2"})
+			defer r.close()
+			var sick atomic.Bool
+			sick.Store(true)
+			r.targets[0].fault = func(op string) error {
+				if sick.Load() && (op == "append" || op == "commit" || op == "delete") {
+					return errInjected
+				}
+				return nil
+			}
+			data := testBody(size, 1)
+			if err := r.put("k", data); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			sick.Store(false)
+			rep, err := r.Repair(t.Context(), RepairOptions{}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Minute) // the collector has had its turns
+			res, err := r.Check(t.Context(), CheckOptions{Deep: true}, nil)
+			if err != nil || res.Missing != 0 || res.Orphans != 0 {
+				t.Errorf("size %d: repaired %+v, then %+v, %v", size, rep, res, err)
+			}
+		})
+	}
+}

@@ -110,6 +110,10 @@ func (c *collector) batch(ctx context.Context) (int, error) {
 		if away && c.partly[g.Set] {
 			continue
 		}
+		if shard := lone(&g); shard >= 0 && !away {
+			keep[i] = !s.retired(g.Targets[shard]) && !s.deleteLone(ctx, s.target(g.Targets[shard]), chunkID(g.Set, shard))
+			continue
+		}
 		for shard, id := range g.Targets {
 			if id != 0 && s.canDelete(id, now) {
 				perTarget[id] = append(perTarget[id], chunkID(g.Set, shard))

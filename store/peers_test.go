@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
-	"maps"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -280,58 +278,6 @@ func waitFor(t *testing.T, done func() bool) {
 		if time.Now().After(end) {
 			t.Fatal("waited for 30 s")
 		}
-	}
-}
-
-// Fault model: a target takes a shard, its answer is lost and so is the deletion of what it may
-// have. When it is back the repair puts the shard there under the same name, and the deletion that
-// was queued comes after.
-func TestGarbageThatIsAShardAgain(t *testing.T) {
-	r, _ := newPeersRig(t)
-	var away atomic.Bool
-	away.Store(true)
-	r.targets[0].fault = func(op string) error {
-		if away.Load() && (op == "append" || op == "commit" || op == "delete") {
-			return errInjected
-		}
-		return nil
-	}
-	body := testBody(100<<10, 1)
-	if err := r.put("k", body); err != nil {
-		t.Fatal(err)
-	}
-	waitFor(t, func() bool {
-		garbage, err := r.db.Garbage(t.Context(), 10)
-		damage, derr := r.db.Damage(t.Context(), metadata.SetID{}, 10)
-		return err == nil && derr == nil && len(garbage) == 1 && len(damage) == 1
-	})
-	away.Store(false)
-	r.SetTarget(TargetConfig{ID: 1, Target: r.targets[0]})
-	if res, err := r.drainDamage(t.Context(), RepairOptions{}, nil); err != nil || res.Shards != 1 {
-		t.Fatalf("%+v, %v", res, err)
-	}
-	c := &collector{s: r.Store, partly: map[metadata.SetID]bool{}}
-	if _, err := c.batch(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if res := mustCheck(t, r, true); !res.Clean() || r.targets[0].count() != 1 {
-		t.Fatalf("after the collection: %+v", res)
-	}
-	if left, err := r.db.Garbage(t.Context(), 10); err != nil || len(left) != 0 {
-		t.Fatal("left in the queue: ", left, err)
-	}
-	// When nothing refers to it any more the same is collected.
-	some := metadata.Garbage{Set: r.setOf("k"), Targets: make([]metadata.TargetID, 4)}
-	for id := range r.targets[0].chunks {
-		some.Targets[id.Index] = 1
-	}
-	if err := r.db.AddGarbage(t.Context(), []metadata.Garbage{some}); err != nil {
-		t.Fatal(err)
-	}
-	r.kv.data = maps.Clone(r.kv.data)
-	maps.DeleteFunc(r.kv.data, func(k string, _ []byte) bool { return k[0] == 'o' })
-	if _, err := c.batch(t.Context()); err != nil || r.targets[0].count() != 0 || r.stored() != 3 {
-		t.Fatalf("%d chunks are left, %v", r.stored(), err)
 	}
 }
 
