@@ -2,31 +2,57 @@ package store
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
+	"github.com/weftstore/weft/internal/pause"
 	"github.com/weftstore/weft/metadata"
 )
 
 // Bounds of the queue of damage that is on its way to the metadata.
 const (
-	damageQueueLen  = 1024
+	damageQueueLen  = 1 << 16
 	damageRemember  = 4096 // reports remembered, so that one bad shard read often is reported once
 	damageForgetSec = 60   // after which the report is repeated
+	damageBatch     = 256  // in one transaction
+	damageRetry     = time.Second
 )
 
 // damageQueue takes reports from the data path, which must not wait for a
-// metadata transaction. What does not fit is dropped: the scrubber finds it.
+// metadata transaction. What does not fit is dropped: a repair of all finds it.
 type damageQueue struct {
-	queue chan metadata.Damage
+	kick  chan struct{}
 	mu    sync.Mutex
+	list  []metadata.Damage
 	seen  map[metadata.SetID]uint64
 	since time.Time // of seen
 }
 
 func (q *damageQueue) init() {
-	q.queue = make(chan metadata.Damage, damageQueueLen)
+	q.kick = make(chan struct{}, 1)
 	q.seen = make(map[metadata.SetID]uint64)
+}
+
+// some are the first in the queue.
+func (q *damageQueue) some() []metadata.Damage {
+	all := q.all()
+	return all[:min(len(all), damageBatch)]
+}
+
+func (q *damageQueue) all() []metadata.Damage {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.list
+}
+
+// done takes the first n out.
+func (q *damageQueue) done(n int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.list = q.list[n:]; len(q.list) == 0 {
+		q.list = nil
+	}
 }
 
 // reportDamage queues shards of a part for repair.
@@ -39,6 +65,10 @@ func (s *Store) reportDamage(ref metadata.PartRef, set metadata.SetID, shards ui
 	}
 	fresh := shards &^ q.seen[set]
 	q.seen[set] |= shards
+	fits := len(q.list) < damageQueueLen
+	if ref.Set = set; fresh != 0 && fits {
+		q.list = append(q.list, metadata.Damage{Ref: ref, Set: set, Shards: fresh, Since: now})
+	}
 	q.mu.Unlock()
 	if fresh == 0 {
 		return
@@ -46,45 +76,46 @@ func (s *Store) reportDamage(ref metadata.PartRef, set metadata.SetID, shards ui
 	if f := s.cfg.Events.Damaged; f != nil {
 		f(set, fresh)
 	}
-	ref.Set = set
+	if !fits {
+		s.log.Warn("damage queue is full, leaving a report to a repair of all", "set", set)
+	}
 	select {
-	case q.queue <- metadata.Damage{Ref: ref, Set: set, Shards: fresh, Since: now}:
+	case q.kick <- struct{}{}:
 	default:
-		s.log.Warn("damage queue is full, leaving a report to the scrubber", "set", set)
 	}
 }
 
-// damageLoop writes the reports to the metadata, as many as there are in one
-// transaction.
+// damageLoop writes the reports to the metadata, many in one transaction. Those that cannot
+// be written now are kept: nothing else tells of a shard that was never stored.
 func (s *Store) damageLoop(ctx context.Context) {
-	for {
-		var batch []metadata.Damage
+	for ctx.Err() == nil {
 		select {
-		case d := <-s.damage.queue:
-			batch = append(batch, d)
+		case <-s.damage.kick:
 		case <-ctx.Done():
 		}
-		for more := true; more && len(batch) < 256; {
-			select {
-			case d := <-s.damage.queue:
-				batch = append(batch, d)
-			default:
-				more = false
+		for some := s.damage.some(); len(some) > 0; some = s.damage.some() {
+			err := s.writeDamage(some)
+			if err != nil && passing(err) {
+				if pause.For(ctx, damageRetry) == nil {
+					continue
+				}
+				some = s.damage.all() // the process ends, and does not wait for each
 			}
-		}
-		if len(batch) > 0 {
-			s.writeDamage(batch)
-		}
-		if ctx.Err() != nil && len(s.damage.queue) == 0 {
-			return
+			if err != nil {
+				s.log.Error("damage not recorded, leaving it to a repair of all", "sets", len(some), "error", err)
+			}
+			s.damage.done(len(some))
 		}
 	}
 }
 
-func (s *Store) writeDamage(batch []metadata.Damage) {
+// passing says that the metadata may answer later.
+func passing(err error) bool {
+	return errors.Is(err, metadata.ErrUnavailable) || errors.Is(err, metadata.ErrUnknown) || errors.Is(err, context.DeadlineExceeded)
+}
+
+func (s *Store) writeDamage(list []metadata.Damage) error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.OpTimeout)
 	defer cancel()
-	if err := s.meta.AddDamage(ctx, batch); err != nil {
-		s.log.Error("damage not recorded, leaving it to the scrubber", "sets", len(batch), "error", err)
-	}
+	return s.meta.AddDamage(ctx, list)
 }

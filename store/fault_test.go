@@ -474,6 +474,32 @@ func TestSlowBody(t *testing.T) {
 	})
 }
 
+// Fault model: the metadata that has the queue of repairs is away when shards are found missing,
+// as while the home cluster is. They are queued when it is back.
+func TestDamageWhileMetadataIsAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, rigOptions{layout: "ec:2+2"})
+		away := func(err error) {
+			r.kv.mu.Lock()
+			defer r.kv.mu.Unlock()
+			r.kv.fail = err
+		}
+		away(fmt.Errorf("etcd: %w", metadata.ErrUnavailable))
+		const sets = 5000
+		for i := range sets {
+			r.reportDamage(metadata.PartRef{Key: "k"}, metadata.SetID{byte(i), byte(i >> 8)}, 1)
+		}
+		time.Sleep(time.Minute)
+		away(nil)
+		time.Sleep(time.Minute)
+		list, err := r.db.Damage(t.Context(), metadata.SetID{}, 2*sets)
+		if err != nil || len(list) != sets {
+			t.Fatalf("%d of %d sets are queued, %v", len(list), sets, err)
+		}
+		r.close()
+	})
+}
+
 // TestRepairBesideGarbage: the target that failed a shard of a put, and could not be told to
 // delete what it may have of it, gets the shard from a repair. What was to be deleted before
 // is not the new one.
