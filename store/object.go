@@ -28,8 +28,7 @@ type Object struct {
 // Open finds a version: the current one when versionID is "". The errors are those
 // of metadata.DB.Get. Close it.
 func (s *Store) Open(ctx context.Context, bucket, key, versionID string) (*Object, error) {
-	s.pins.enter()
-	defer s.pins.leave()
+	defer s.pins.enter().Done()
 	look, span := tracing.Start(ctx, "metadata.get")
 	v, b, err := s.meta.Get(look, bucket, key, versionID)
 	endSpan(span, err)

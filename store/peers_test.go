@@ -301,3 +301,61 @@ func TestSnapshotsOfOtherClocks(t *testing.T) {
 		}
 	}
 }
+
+// slowKV holds up what is read with a context that says so.
+type slowKV struct {
+	fencedKV
+	reached, release chan struct{}
+}
+
+type slowKey struct{}
+
+func (kv slowKV) View(ctx context.Context, fn func(metadata.Reader) error) error {
+	if ctx.Value(slowKey{}) != nil {
+		close(kv.reached)
+		<-kv.release
+	}
+	return kv.fencedKV.View(ctx, fn)
+}
+
+// Fault model: one metadata cluster does not answer. Who asks what is in use waits for what is
+// being opened there; what is opened elsewhere meanwhile does not.
+func TestOpenDuringAQuestion(t *testing.T) {
+	r, _ := newPeersRig(t)
+	kv := slowKV{fencedKV{r.kv}, make(chan struct{}), make(chan struct{})}
+	r.Store.meta, _ = metadata.New(kv, metadata.Options{})
+	body := testBody(1000, 1)
+	if err := r.put("k", body); err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	release := sync.OnceFunc(func() { close(kv.release) })
+	defer release()
+	wg.Go(func() {
+		if o, err := r.Open(context.WithValue(t.Context(), slowKey{}, true), "b", "k", ""); err == nil {
+			o.Close()
+		}
+	})
+	<-kv.reached
+	told, read := make(chan struct{}), make(chan struct{})
+	wg.Go(func() { r.Report(); close(told) })
+	wg.Go(func() {
+		for range 1000 {
+			_, _ = r.get("k", 0, -1)
+		}
+		close(read)
+	})
+	select {
+	case <-read:
+	case <-time.After(20 * time.Second):
+		t.Error("an object is not opened while another is")
+	}
+	select {
+	case <-told:
+		t.Error("it was told before what is being opened")
+	default:
+	}
+	release()
+	<-told
+}

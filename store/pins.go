@@ -12,21 +12,34 @@ import (
 // collection leaves a set alone while it is read, and the search for orphans one whose
 // record is still to come. Those of other gateways are asked for, see Peers.
 type pins struct {
-	opening sync.RWMutex // read-held from reading a version's record to pinning its set
+	waiting sync.Mutex // one barrier at a time
 	mu      sync.Mutex
+	opening *sync.WaitGroup // what was entered since the last barrier
 	counts  map[metadata.SetID]int32
 }
 
-func (p *pins) init() { p.counts = make(map[metadata.SetID]int32) }
+func (p *pins) init() {
+	p.counts, p.opening = make(map[metadata.SetID]int32), new(sync.WaitGroup)
+}
 
-func (p *pins) enter() { p.opening.RLock() }
-func (p *pins) leave() { p.opening.RUnlock() }
+// enter begins the time from reading a version's record to pinning its set; Done ends it.
+func (p *pins) enter() *sync.WaitGroup {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.opening.Add(1)
+	return p.opening
+}
 
 // barrier waits until every Open that may have read a record as it was before
-// the call has pinned its set.
+// the call has pinned its set. What is opened meanwhile does not wait.
 func (p *pins) barrier() {
-	p.opening.Lock()
-	p.opening.Unlock() //nolint:staticcheck // to have had the lock is the point
+	p.waiting.Lock()
+	defer p.waiting.Unlock()
+	p.mu.Lock()
+	before := p.opening
+	p.opening = new(sync.WaitGroup)
+	p.mu.Unlock()
+	before.Wait()
 }
 
 func (p *pins) pin(set metadata.SetID) {

@@ -235,8 +235,7 @@ func (st *Stream) look() error {
 		return nil
 	}
 	n := min(st.end-st.next, partWindow)
-	st.o.s.pins.enter()
-	defer st.o.s.pins.leave()
+	defer st.o.s.pins.enter().Done()
 	spans, err := st.o.s.meta.PartsFor(st.ctx, v, st.next, n)
 	if err != nil {
 		return err
