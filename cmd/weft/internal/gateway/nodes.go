@@ -302,7 +302,9 @@ func (ns *nodes) learn(rows []metadata.Target) {
 				delete(ns.rows, t.UUID)
 				delete(ns.targets, t.ID)
 				delete(ns.serving, t.UUID)
-				ns.store.RemoveTarget(t.ID)
+				if ns.store != nil {
+					ns.store.RemoveTarget(t.ID)
+				}
 			}
 		case !known:
 			ns.rows[t.UUID] = t
