@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"io"
 	"testing"
 
 	"github.com/weftstore/weft/metadata"
@@ -86,4 +87,48 @@ func TestCannotDrain(t *testing.T) {
 	if err := r.CanDrain(map[metadata.TargetID]bool{1: true}); err == nil {
 		t.Fatal("three targets would hold four shards, as one drains already")
 	}
+}
+
+// A target is removed while a write that began before it was drained still has a shard there.
+func TestRemovedUnderAWrite(t *testing.T) {
+	r := newRig(t, rigOptions{layout: "ec:2+2", targets: 5})
+	defer r.close()
+	wrote := make(chan int, 100)
+	for i, ft := range r.targets {
+		ft.fault = func(op string) error {
+			if op == "write" {
+				wrote <- i
+			}
+			return nil
+		}
+	}
+	body := testBody(600<<10, 1)
+	pr, pw := io.Pipe()
+	result := make(chan error, 1)
+	go func() {
+		_, err := r.Put(t.Context(), &PutRequest{Bucket: "b", Key: "k", Size: int64(len(body)), Body: pr})
+		result <- err
+	}()
+	if _, err := pw.Write(body[:300<<10]); err != nil {
+		t.Fatal(err)
+	}
+	r.RemoveTarget(metadata.TargetID(1 + <-wrote))
+	if _, err := pw.Write(body[300<<10:]); err != nil {
+		t.Fatal(err)
+	}
+	_ = pw.Close()
+	if err := <-result; err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, func() bool {
+		damage, err := r.db.Damage(t.Context(), metadata.SetID{}, 10)
+		return err == nil && len(damage) == 1
+	})
+	if res, err := r.drainDamage(t.Context(), RepairOptions{}, nil); err != nil || res.Shards != 1 {
+		t.Fatalf("%+v, %v", res, err)
+	}
+	if res := mustCheck(t, r, true); !res.Clean() {
+		t.Fatalf("%+v", res)
+	}
+	r.mustGet("k", body)
 }

@@ -37,8 +37,7 @@ func (w *partJob) storeInline(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	w.setTargets(placed)
-	return nil
+	return w.placed(placed)
 }
 
 // fillInline reads the only stripe into blocks and encodes it.

@@ -167,12 +167,23 @@ func (w *partJob) seal() ([]byte, error) {
 	return w.src.describe(&w.out.part, w.out.sums)
 }
 
-// setTargets records where the shards are.
+// placed records where the shards are that were stored. When the targets of too many were
+// removed meanwhile the part is given up.
+func (w *partJob) placed(on []*target) error {
+	w.setTargets(on)
+	if n := len(on) - popcount(w.out.lost); n < w.quorum {
+		w.s.discard(w.out.part.Set, targetIDs(on))
+		return quorumErrorOf(n, w.quorum, nil)
+	}
+	return nil
+}
+
+// setTargets records where the shards are. What is on a target that was removed is lost.
 func (w *partJob) setTargets(placed []*target) {
 	w.out.part.Targets = make([]metadata.TargetID, len(placed))
 	w.out.lost = 0
 	for i, t := range placed {
-		if t == nil {
+		if t == nil || w.s.target(t.id) == nil {
 			w.out.lost |= 1 << i
 			continue
 		}

@@ -33,8 +33,7 @@ func (w *partJob) storeStriped(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	w.setTargets(placed)
-	return nil
+	return w.placed(placed)
 }
 
 func (w *partJob) writeStripes(ctx context.Context, sw *setWriter) error {
