@@ -99,31 +99,67 @@ func (s *Store) leftChunks(ctx context.Context, id metadata.TargetID, limit int6
 		if err != nil {
 			return n, err
 		}
+		var strays []extent.ID
 		for i := range page {
-			_, raw, err := api.Meta(ctx, page[i].ID)
-			if err != nil {
-				continue // nobody can move it
-			}
-			d, err := decodeDescriptor(raw)
-			if err != nil {
-				continue
-			}
-			refers, err := s.refersTo(ctx, d, t, page[i].ID)
+			refers, err := s.left(ctx, t, api, page[i].ID)
 			if err != nil {
 				return n, err
 			}
 			if refers {
 				n++
+			} else {
+				strays = append(strays, page[i].ID)
 			}
 			if n >= limit {
 				return n, nil
 			}
+		}
+		written, err := s.leftStrays(ctx, t, api, strays)
+		if n += written; err != nil || n >= limit {
+			return min(n, limit), err
 		}
 		if len(page) < listPage {
 			return n, ctx.Err()
 		}
 		after = &page[len(page)-1].ID
 	}
+}
+
+// left says whether a record refers to a chunk on t.
+func (s *Store) left(ctx context.Context, t *target, api Target, id extent.ID) (bool, error) {
+	_, raw, err := api.Meta(ctx, id)
+	if err != nil {
+		return false, nil //nolint:nilerr // nobody can move it
+	}
+	d, err := decodeDescriptor(raw)
+	if err != nil {
+		return false, nil //nolint:nilerr // somebody else's, or of a newer version
+	}
+	return s.refersTo(ctx, d, t, id)
+}
+
+// leftStrays counts the chunks to which no record referred that somebody is about to refer to,
+// or does by now.
+func (s *Store) leftStrays(ctx context.Context, t *target, api Target, strays []extent.ID) (n int64, err error) {
+	if len(strays) == 0 {
+		return 0, nil
+	}
+	used, err := s.inUse(ctx)
+	if err != nil {
+		return 0, err
+	}
+	for _, id := range strays {
+		refers := used(metadata.SetID(id.Set))
+		if !refers {
+			if refers, err = s.left(ctx, t, api, id); err != nil {
+				return n, err
+			}
+		}
+		if refers {
+			n++
+		}
+	}
+	return n, nil
 }
 
 func (s *Store) eachSnapshotPart(ctx context.Context, fn func(*metadata.Part) error) error {

@@ -359,3 +359,26 @@ func TestOpenDuringAQuestion(t *testing.T) {
 	release()
 	<-told
 }
+
+// A target is not empty while another gateway is about to refer to a chunk on it.
+func TestLeftOfPeers(t *testing.T) {
+	r, p := newPeersRig(t)
+	if err := r.put("k", testBody(1<<20, 1)); err != nil {
+		t.Fatal(err)
+	}
+	set := r.setOf("k")
+	r.kv.data = maps.Clone(r.kv.data)
+	maps.DeleteFunc(r.kv.data, func(k string, _ []byte) bool { return k[0] == 'o' })
+	p.set(func() { p.busy = map[metadata.SetID]bool{set: true} })
+	if n, err := r.Left(t.Context(), 1, 10); err != nil || n != 1 {
+		t.Fatalf("%d parts are left while one is written, %v", n, err)
+	}
+	p.set(func() { p.silent = true })
+	if n, err := r.Left(t.Context(), 1, 10); err == nil {
+		t.Fatalf("%d parts are left, without an answer", n)
+	}
+	p.set(func() { p.silent, p.busy = false, nil })
+	if n, err := r.Left(t.Context(), 1, 10); err != nil || n != 0 {
+		t.Fatalf("%d parts are left of an orphan, %v", n, err)
+	}
+}
