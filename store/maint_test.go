@@ -166,6 +166,36 @@ func TestScrubOfHungTarget(t *testing.T) {
 	})
 }
 
+// Fault model: chunks that records refer to are gone, parity too, which nobody reads. What
+// is well and belongs elsewhere is left to a repair.
+func TestScrubFindsMissing(t *testing.T) {
+	r := newRig(t, rigOptions{layout: "ec:2+2"})
+	defer r.close()
+	for i := range 20 {
+		if err := r.put(fmt.Sprint("k", i), testBody(i*7000, uint64(i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n := int64(r.targets[3].count())
+	r.targets[3].wipe()
+	if res, err := r.Scrub(t.Context(), ScrubOptions{}, nil); err != nil || res.Missing != n || res.Corrupt+res.Errors != 0 {
+		t.Fatalf("scrub: %+v, %v; %d are missing", res, err, n)
+	}
+	if res, err := r.drainDamage(t.Context(), RepairOptions{}, nil); err != nil || res.Shards != n {
+		t.Fatalf("repair: %+v, %v", res, err)
+	}
+	if c := mustCheck(t, r, true); !c.Clean() {
+		t.Fatalf("check after the repair: %+v", c)
+	}
+	r.SetTarget(TargetConfig{ID: 1, Draining: true, Target: r.targets[0]})
+	if res, err := r.Scrub(t.Context(), ScrubOptions{}, nil); err != nil || res.Missing != 0 {
+		t.Fatalf("scrub: %+v, %v", res, err)
+	}
+	if list, err := r.db.Damage(t.Context(), metadata.SetID{}, 10); err != nil || len(list) != 0 {
+		t.Fatal("queued by a scrub: ", list, err)
+	}
+}
+
 // Places of a pass survive encoding; what is not one is no place.
 func TestScrubPlace(t *testing.T) {
 	for _, p := range []scrubPlace{

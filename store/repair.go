@@ -65,7 +65,19 @@ func (s *Store) Repair(ctx context.Context, o RepairOptions, report Report) (*Re
 // findDamage compares all parts with the targets and queues what is lost or belongs
 // elsewhere. away are the parts that lack nothing but targets that do not answer.
 func (s *Store) findDamage(ctx context.Context, report Report) (parts, away int64, err error) {
-	p := newProgress(report, "find damage")
+	err = s.queueDamage(ctx, newProgress(report, "find damage"), func(in *inspected) uint64 {
+		parts++
+		mask := in.lost() | in.misplaced(s.topology.Load())
+		if mask == 0 && in.count(shardAway) > 0 {
+			away++
+		}
+		return mask
+	})
+	return parts, away, err
+}
+
+// queueDamage queues the shards of all parts that bad says are to be made anew.
+func (s *Store) queueDamage(ctx context.Context, p *progress, bad func(*inspected) uint64) error {
 	var found []metadata.Damage
 	flush := func() error {
 		defer func() { found = found[:0] }()
@@ -74,14 +86,9 @@ func (s *Store) findDamage(ctx context.Context, report Report) (parts, away int6
 		}
 		return s.meta.AddDamage(ctx, found)
 	}
-	err = s.walk(ctx, false, &throttle{}, func(in *inspected) error {
-		parts++
+	err := s.walk(ctx, false, &throttle{}, func(in *inspected) error {
 		p.add(1, 0)
-		mask := in.lost() | in.misplaced(s.topology.Load())
-		if mask == 0 && in.count(shardAway) > 0 {
-			away++
-		}
-		if mask != 0 {
+		if mask := bad(in); mask != 0 {
 			found = append(found, metadata.Damage{Ref: in.ref, Set: in.part.Set, Shards: mask, Since: s.now()})
 		}
 		if len(found) == inspectBatch {
@@ -92,7 +99,7 @@ func (s *Store) findDamage(ctx context.Context, report Report) (parts, away int6
 	if err == nil {
 		err = flush()
 	}
-	return parts, away, err
+	return err
 }
 
 const damagePage = 1000

@@ -21,6 +21,7 @@ type ScrubResult struct {
 	Chunks  int64 `json:"chunks"`
 	Bytes   int64 `json:"bytes"`
 	Corrupt int64 `json:"corrupt"` // queued for repair
+	Missing int64 `json:"missing"` // shards that no target has, queued too
 	Errors  int64 `json:"errors"`  // chunks or targets that could not be read
 }
 
@@ -40,9 +41,9 @@ type scrub struct {
 	nameless map[metadata.SetID]uint64
 }
 
-// Scrub reads and verifies every chunk on every target, one at a time on each, and
-// queues what is corrupt for repair. Where it is on each target is recorded, so that it
-// may go on after a restart or with the next leader.
+// Scrub reads and verifies every chunk on every target, one at a time on each, looks for
+// those that should be there, and queues what is corrupt or missing for repair. Where it is
+// on each target is recorded, so that it may go on after a restart or with the next leader.
 func (s *Store) Scrub(ctx context.Context, o ScrubOptions, report Report) (*ScrubResult, error) {
 	pass, err := s.beginScrub(ctx, o.Resume)
 	if err != nil {
@@ -66,6 +67,9 @@ func (s *Store) Scrub(ctx context.Context, o ScrubOptions, report Report) (*Scru
 		}
 	}
 	if sc.result.Errors == 0 {
+		if err := sc.missing(ctx); err != nil {
+			return nil, err
+		}
 		pass.ended = max(s.now().UnixNano(), pass.began)
 		if err := s.setScrubPass(ctx, pass); err != nil {
 			return nil, err
@@ -178,6 +182,15 @@ func (sc *scrub) corrupt(ctx context.Context, api Target, id extent.ID) error {
 		sc.nameless[set] |= bit
 	}
 	return nil
+}
+
+// missing queues shards that are not where their records say: no target tells of them.
+func (sc *scrub) missing(ctx context.Context) error {
+	return sc.s.queueDamage(ctx, sc.progress, func(in *inspected) uint64 {
+		lost := in.lost()
+		sc.result.Missing += int64(popcount(lost))
+		return lost
+	})
 }
 
 // name finds the records of corrupt chunks that cannot say what they are.

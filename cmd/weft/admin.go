@@ -98,7 +98,7 @@ queued for repair, which the server does by itself in the background.`,
 				return err
 			}
 			return show(f, cmd.OutOrStdout(), &r, func(w io.Writer, r *store.ScrubResult) {
-				fmt.Fprintf(w, "verified %d chunks, %s; %d corrupt, queued for repair\n", r.Chunks, size(r.Bytes), r.Corrupt)
+				fmt.Fprintf(w, "verified %d chunks, %s; %d corrupt and %d missing, queued for repair\n", r.Chunks, size(r.Bytes), r.Corrupt, r.Missing)
 			})
 		},
 	}
