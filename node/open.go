@@ -30,8 +30,8 @@ func OpenExtent(dir, indexDir string, o OpenOptions) (Backend, extent.Identity, 
 	cfg := extent.Config{FS: fsys, Identity: sb.Identity, Epoch: o.Epoch, Guard: o.Guard, Events: logEvents(o, dir)}
 	if indexDir != "" {
 		cfg.IndexPath = indexPath(indexDir, sb.Target)
-		if sb.Epoch > 0 { // what was indexed before another owner had it is of no use
-			cfg.IndexPath = fmt.Sprintf("%s.%d", cfg.IndexPath, sb.Epoch)
+		if epoch := max(sb.Epoch, o.Epoch); epoch > 0 { // what was indexed before another owner had it is of no use
+			cfg.IndexPath = fmt.Sprintf("%s.%d", cfg.IndexPath, epoch)
 		}
 		removeOldIndexes(indexPath(indexDir, sb.Target), cfg.IndexPath)
 	}

@@ -183,3 +183,43 @@ func TestTakeOverCutShort(t *testing.T) {
 	}
 	_ = o.old.Close()
 }
+
+// Fault model: an owner is frozen in the midst of taking over, another takes over with a higher
+// epoch, and the first one thaws and writes its superblock. Who holds the target opens it again.
+func TestTakeOverLateSuperblock(t *testing.T) {
+	o := newOwners(t)
+	if err := store(o.old, testID(1), nil, testData(1, 1000)); err != nil {
+		t.Fatal(err)
+	}
+	late, err := ReadSuperblock(o.fs())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := TakeOver(o.fs(), [16]byte{3}, 6); err != nil {
+		t.Fatal(err)
+	}
+	late.Owner, late.Epoch = [16]byte{2}, 5
+	if err := writeSuperblock(o.fs(), late); err != nil {
+		t.Fatal(err)
+	}
+	if err := nameExtents(o.fs(), 5); err == nil {
+		t.Fatal("the late one has the extents")
+	}
+	for range 2 {
+		next, err := Open(Config{FS: o.fs(), Identity: testIdentity, Epoch: 6})
+		if err != nil {
+			t.Fatal(err)
+		}
+		mustHave(t, next, map[uint64]int{1: 1000})
+		if err := next.Check(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := next.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := TakeOver(o.fs(), [16]byte{4}, 7); err != nil {
+		t.Fatal(err)
+	}
+	_ = o.old.Close()
+}

@@ -168,6 +168,7 @@ func Open(cfg Config) (*Target, error) {
 	if cfg.Epoch != 0 && sb.Epoch > cfg.Epoch {
 		return nil, fmt.Errorf("open target: epoch %d, ours is %d: %w", sb.Epoch, cfg.Epoch, ErrFenced)
 	}
+	sb.Epoch = max(sb.Epoch, cfg.Epoch) // a lower one is of a take-over that came late
 	fsys, err := atEpoch(&cfg, sb.Epoch)
 	if err != nil {
 		return nil, fmt.Errorf("open target: %w", err)
