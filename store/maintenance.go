@@ -23,8 +23,9 @@ type MaintenanceOptions struct {
 // Rhythm of what has no option.
 const (
 	repairEvery = 5 * time.Second
-	scrubLook   = time.Minute // between looks whether a scrub is due
-	sweepAfter  = time.Minute // from the start to the collection of what a crash left
+	scrubLook   = time.Minute    // between looks whether a scrub is due
+	sweepAfter  = time.Minute    // from the start to the collection of what a crash left
+	sweepEvery  = 24 * time.Hour // what others leave that end, while this one goes on
 )
 
 // upkeep is the state of the maintenance.
@@ -78,11 +79,10 @@ func (s *Store) Maintain(ctx context.Context, o MaintenanceOptions) {
 	})
 	m.every(o.SnapshotEvery, "snapshot", s.SnapshotIfChanged)
 	m.work.Go(func() {
-		if pause.For(ctx, sweepAfter) != nil {
-			return
-		}
-		if _, err := s.sweep(ctx, true, new(CheckResult), nil); err != nil && ctx.Err() == nil {
-			s.log.Warn("orphans not collected", "error", err)
+		for next := sweepAfter; pause.For(ctx, next) == nil; next = sweepEvery {
+			if _, err := s.sweep(ctx, true, new(CheckResult), nil); err != nil && ctx.Err() == nil {
+				s.log.Warn("orphans not collected", "error", err)
+			}
 		}
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/weftstore/weft/metadata"
@@ -382,4 +383,30 @@ func TestLeftOfPeers(t *testing.T) {
 	if n, err := r.Left(t.Context(), 1, 10); err != nil || n != 0 {
 		t.Fatalf("%d parts are left of an orphan, %v", n, err)
 	}
+}
+
+// Fault model: another gateway ends in the midst of a write, long after this one began to lead.
+func TestOrphansWhileLeading(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, _ := newPeersRig(t)
+		r.cfg.GCInterval = time.Hour
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { r.Maintain(ctx, MaintenanceOptions{}); close(done) }()
+		time.Sleep(2 * sweepAfter)
+		if err := r.put("k", testBody(1000, 1)); err != nil {
+			t.Fatal(err)
+		}
+		r.kv.mu.Lock()
+		r.kv.data = maps.Clone(r.kv.data)
+		maps.DeleteFunc(r.kv.data, func(k string, _ []byte) bool { return k[0] == 'o' })
+		r.kv.mu.Unlock()
+		time.Sleep(48 * time.Hour)
+		if n := r.stored(); n != 0 {
+			t.Errorf("%d chunks of it are there two days later", n)
+		}
+		stop()
+		<-done
+		r.close()
+	})
 }
