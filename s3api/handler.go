@@ -77,7 +77,7 @@ type call struct {
 
 // ServeHTTP runs the pipeline.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.Method == http.MethodGet && strings.HasPrefix(r.URL.Path, "/healthz/") && h.health(w, r.URL.Path) {
+	if r.Method == http.MethodGet && strings.HasPrefix(r.URL.Path, "/healthz/") && h.health(w, r) {
 		return
 	}
 	start := h.cfg.Now()
@@ -91,6 +91,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header["X-Amz-Id-2"] = h.hostID
 	header["Server"] = h.server
 	c.wire.init(r.Body, &c.w)
+	defer c.wire.abandon()
+	if r.ProtoMajor == 1 {
+		c.w.body = &c.wire
+	}
 
 	var failed *Error
 	var cause error
@@ -260,9 +264,9 @@ func (c *call) set(name, value string) {
 
 // health answers the probes of orchestrators, without authentication. Other
 // paths below /healthz/ are S3's.
-func (h *Handler) health(w http.ResponseWriter, path string) bool {
+func (h *Handler) health(w http.ResponseWriter, r *http.Request) bool {
 	var err error
-	switch path {
+	switch r.URL.Path {
 	case "/healthz/live":
 	case "/healthz/ready":
 		if h.cfg.Ready != nil {
@@ -270,6 +274,10 @@ func (h *Handler) health(w http.ResponseWriter, path string) bool {
 		}
 	default:
 		return false
+	}
+	if r.ContentLength != 0 { // nobody waits for it
+		w.Header().Set("Connection", "close")
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(h.cfg.Limits.ProgressWindow))
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")

@@ -17,9 +17,10 @@ type response struct {
 	now    func() time.Time
 	status int
 	sent   int64
-	began  time.Time // when the first of the body was written; zero without one
-	gone   bool      // a write failed: the client left, or took nothing for too long
-	moved  *call     // counts what was written; nil: nobody does
+	began  time.Time       // when the first of the body was written; zero without one
+	gone   bool            // a write failed: the client left, or took nothing for too long
+	moved  *call           // counts what was written; nil: nobody does
+	body   *progressReader // of the request, over HTTP/1; nil otherwise
 }
 
 func (w *response) init(inner http.ResponseWriter, cfg *Config) {
@@ -34,6 +35,10 @@ func (w *response) WriteHeader(status int) {
 	}
 	w.status = status
 	w.allow(0)
+	if w.body != nil && !w.body.done && !w.body.abandoned {
+		// Else net/http reads the rest of the body first, for as long as the client likes.
+		w.Header()["Connection"] = []string{"close"}
+	}
 	w.ResponseWriter.WriteHeader(status)
 }
 
@@ -79,7 +84,9 @@ type progressReader struct {
 	ended  time.Time // when the last of it came; zero before, and without a body
 	armed  bool
 	done   bool
-	moved  *call // counts what was read; nil: nobody does
+	// abandoned: whoever reads on has only a moment.
+	abandoned bool
+	moved     *call // counts what was read; nil: nobody does
 }
 
 func (p *progressReader) init(src interface {
@@ -139,10 +146,11 @@ func (p *progressReader) Read(b []byte) (int, error) {
 // Close leaves the body to net/http, which drains a little or closes.
 func (p *progressReader) Close() error { return nil }
 
-// abandon bounds the time that net/http spends on draining an unread body before
-// it sends an error.
+// abandon bounds the time that net/http spends on draining an unread body: before it
+// sends an error, and after a response.
 func (p *progressReader) abandon() {
 	if !p.done {
+		p.abandoned = true
 		_ = p.w.rc.SetReadDeadline(time.Now().Add(min(p.limits.ProgressWindow, 5*time.Second)))
 	}
 }

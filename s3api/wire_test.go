@@ -380,3 +380,27 @@ func TestTooManyRequests(t *testing.T) {
 		}
 	}, func(c *Config) { c.Limits.Requests = 1 })
 }
+
+// TestUnreadBody: a client that announces a body and never sends it gets its answer, and
+// keeps neither the request nor the connection.
+func TestUnreadBody(t *testing.T) {
+	for _, target := range []string{"/bucket/k", "/bucket?list-type=2", "/healthz/live"} {
+		inBubble(t, func(t *testing.T, e *env, l *pipeListener) {
+			e.ok("PUT", "/bucket/k", strings.Repeat("x", 1<<20))
+			start := time.Now()
+			conn := l.dial()
+			defer conn.Close()
+			_ = conn.SetDeadline(start.Add(time.Hour))
+			a := ask(t, conn, "GET "+target+head+"Content-Length: 10\r\n\r\n", false)
+			if a.status != 200 || a.err != nil || time.Since(start) > 30*time.Second {
+				t.Errorf("%s: status %d, %v, after %v", target, a.status, a.err, time.Since(start))
+			}
+			if n := len(e.h.slots); n != 0 {
+				t.Errorf("%s: %d requests are at work", target, n)
+			}
+			if _, err := io.Copy(io.Discard, conn); err != nil || time.Since(start) > time.Minute {
+				t.Errorf("%s: the connection was kept for %v: %v", target, time.Since(start), err)
+			}
+		})
+	}
+}
