@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/weftstore/weft/internal/checksum"
+	"github.com/weftstore/weft/store"
 )
 
 func sumOf(a checksum.Algorithm, s string) string {
@@ -344,4 +345,18 @@ func TestObjectTagging(t *testing.T) {
 			t.Errorf("tags %q: %d", h, w.Code)
 		}
 	}
+}
+
+// TestErrorHasNoHeadersOfObject: an error's document is not what the object's headers describe.
+func TestErrorHasNoHeadersOfObject(t *testing.T) {
+	e := newEnv(t)
+	e.ok("PUT", "/bucket", "")
+	e.ok("PUT", "/bucket/k", "body", "Content-Encoding: gzip", "Cache-Control: max-age=9", "Content-Disposition: attachment", "Expires: never")
+	none := []string{"Content-Encoding: ", "Cache-Control: ", "Content-Disposition: ", "Expires: ", "Content-Type: application/xml"}
+	wantHeaders(t, e.want(416, "InvalidRange", "GET", "/bucket/k", "", "Range: bytes=9-"), none...)
+	wantHeaders(t, e.want(412, "PreconditionFailed", "GET", "/bucket/k", "", "If-Match: x"), none...)
+	wantHeaders(t, e.want(304, "", "GET", "/bucket/k", "", "If-None-Match: *"), "Cache-Control: max-age=9")
+	e.objects.failRead = store.ErrUnavailable
+	wantHeaders(t, e.want(503, "ServiceUnavailable", "GET", "/bucket/k?response-cache-control=public", "", "X-Amz-Checksum-Mode: ENABLED"),
+		append(none, "X-Amz-Checksum-Crc64nvme: ", "X-Amz-Checksum-Type: ")...)
 }

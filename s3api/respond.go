@@ -5,6 +5,8 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/weftstore/weft/metadata"
 )
@@ -40,6 +42,14 @@ func (c *call) enrich(e *Error, err error) *Error {
 	for _, name := range [...]string{"Content-Length", "Content-Range", "Etag"} {
 		if e.Code != errInvalidRange.Code && e.Code != errNotModified.Code {
 			delete(header, name)
+		}
+	}
+	if e.Code != errNotModified.Code {
+		// They describe the object and not the document; SDKs verify a checksum that is there.
+		for name := range header {
+			if slices.Contains(storedHeaders[:], name) || strings.HasPrefix(name, "X-Amz-Checksum-") {
+				delete(header, name)
+			}
 		}
 	}
 	if m, ok := errors.AsType[*metadata.DeleteMarkerError](err); ok {
