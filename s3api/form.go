@@ -214,6 +214,23 @@ func (l *longFile) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// signedForm is the file of a form whose whole body is signed: it ends well only when the
+// body does, where its hash is compared.
+type signedForm struct {
+	io.Reader
+	rest io.Reader // what is behind the file
+}
+
+func (s *signedForm) Read(p []byte) (int, error) {
+	n, err := s.Reader.Read(p)
+	if err == io.EOF { //nolint:errorlint // as readers return it
+		if _, rest := io.Copy(io.Discard, s.rest); rest != nil {
+			err = rest
+		}
+	}
+	return n, err
+}
+
 // expand puts the file's name in place of ${filename}.
 func (f *form) expand(key string) string {
 	name := f.filename

@@ -134,6 +134,8 @@ func (c *call) storeForm(f *form, policy *postPolicy) error {
 		if err := policy.checkSize(size); err != nil {
 			return err
 		}
+	} else if c.who() != anonymous {
+		file = &signedForm{file, f.file.br}
 	}
 	res, err := c.storeObject(file, size, &p, c.document.tags)
 	if err != nil {

@@ -290,3 +290,29 @@ func FuzzPostPolicy(f *testing.F) {
 		}
 	})
 }
+
+// TestPostSignedByHeader: of a form that a header signs the whole body must be the one
+// that was signed.
+func TestPostSignedByHeader(t *testing.T) {
+	e := postEnv(t)
+	signer := &sigv4.Signer{Credentials: sigv4.Credentials{AccessKey: "AKIA", SecretKey: "secret"}, Region: "us-east-1"}
+	for i, content := range []string{"content", strings.Repeat("x", formMemory+100)} {
+		mine := postFile(content, "key", "k")
+		other := strings.Replace(mine, content, strings.ToUpper(content), 1)
+		for _, body := range []string{other, mine} {
+			sum := sha256.Sum256([]byte(mine))
+			r := httptest.NewRequest("POST", "http://localhost/bucket", strings.NewReader(body))
+			r.Header.Set(postHeader[0], postHeader[1])
+			if err := signer.SignHeader(r, hex.EncodeToString(sum[:]), time.Now()); err != nil {
+				t.Fatal(err)
+			}
+			want := 204
+			if body == other {
+				want = 400
+			}
+			if w := e.serve(r); w.Code != want {
+				t.Errorf("%d: status %d, want %d: %s", i, w.Code, want, w.Body)
+			}
+		}
+	}
+}
