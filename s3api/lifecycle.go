@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/weftstore/weft/lifecycle"
@@ -101,6 +102,9 @@ func decodeFilter(rule *element, f *lifecycle.Filter) error {
 		f.Form, f.Prefix = lifecycle.FormPrefix, prefix.text
 		return nil
 	}
+	if strings.TrimSpace(e.text) != "" {
+		return errMalformedXML
+	}
 	f.Form = lifecycle.FormPlain
 	f.Tags = map[string]string{}
 	if and := e.child("And"); and != nil {
@@ -117,6 +121,9 @@ func decodeCriteria(e *element, f *lifecycle.Filter) error {
 		c := &e.children[i]
 		switch c.name {
 		case "Prefix":
+			if f.Prefix != "" {
+				return errMalformedXML
+			}
 			f.Prefix = c.text
 		case "Tag":
 			key, value := c.child("Key"), c.child("Value")
@@ -135,6 +142,11 @@ func decodeCriteria(e *element, f *lifecycle.Filter) error {
 				f.Less = &n
 			} else {
 				f.Greater = &n
+			}
+		default:
+			// A rule without what narrows it removes more.
+			if c.name != "And" || e.name == "And" {
+				return errMalformedXML
 			}
 		}
 	}
@@ -194,7 +206,10 @@ func decodeNoncurrent(e *element, r *lifecycle.Rule) (err error) {
 		return err
 	}
 	newer := e.child("NewerNoncurrentVersions")
-	if newer == nil {
+	switch {
+	case newer == nil && len(e.children) > 1:
+		return errMalformedXML // it may say what to keep
+	case newer == nil:
 		return nil
 	}
 	n, err := strconv.ParseInt(e.value("NewerNoncurrentVersions"), 10, 32)

@@ -45,6 +45,12 @@ func TestBucketLifecycleDocument(t *testing.T) {
 		{lifecycleRules(tagRule + "<AbortIncompleteMultipartUpload><DaysAfterInitiation>1</DaysAfterInitiation></AbortIncompleteMultipartUpload>"), "InvalidRequest"},
 		{lifecycleRules(ruleOn + forAll + "<NoncurrentVersionExpiration><NoncurrentDays>1</NoncurrentDays><NewerNoncurrentVersions>101</NewerNoncurrentVersions></NoncurrentVersionExpiration>"), "InvalidArgument"},
 		{lifecycleRules(ruleOn + "<Filter><And><ObjectSizeGreaterThan>9</ObjectSizeGreaterThan><ObjectSizeLessThan>9</ObjectSizeLessThan></And></Filter>" + oneDay), "InvalidRequest"},
+		// What narrows a rule and is not understood must not be left out: more would be removed.
+		{lifecycleRules(ruleOn + "<Filter><prefix>logs/</prefix></Filter>" + oneDay), "MalformedXML"},
+		{lifecycleRules(ruleOn + "<Filter>logs/</Filter>" + oneDay), "MalformedXML"},
+		{lifecycleRules(ruleOn + "<Filter><And><Prefix>a</Prefix><And>" + aTag + "</And></And></Filter>" + oneDay), "MalformedXML"},
+		{lifecycleRules(ruleOn + "<Filter><Prefix>a</Prefix><Prefix>b</Prefix></Filter>" + oneDay), "MalformedXML"},
+		{lifecycleRules(ruleOn + forAll + "<NoncurrentVersionExpiration><NoncurrentDays>1</NoncurrentDays><NewerVersions>9</NewerVersions></NoncurrentVersionExpiration>"), "MalformedXML"},
 		{lifecycleRules(ruleOn + forAll + "<Transition><Days>1</Days><StorageClass>GLACIER</StorageClass></Transition>"), "NotImplemented"},
 	} {
 		if w := e.do("PUT", "/bucket?lifecycle", row.doc); errorCode(w) != row.code {
