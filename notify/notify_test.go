@@ -196,6 +196,25 @@ func TestWebhook(t *testing.T) {
 	}
 }
 
+// TestWebhookMoved: an event is told only when its document arrived, which it does not with
+// the GET that follows some redirects.
+func TestWebhookMoved(t *testing.T) {
+	for status, told := range map[int]bool{301: false, 302: false, 303: false, 307: true, 308: true} {
+		documents := 0
+		h := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/" {
+				http.Redirect(w, r, "/there", status)
+			} else if r.Method == http.MethodPost {
+				documents++
+			}
+		}))
+		n, err := open(t, h.URL).Send(t.Context(), []Event{{Data: []byte("{}")}})
+		if h.Close(); (n == 1) != told || (err == nil) != told || (documents == 1) != told {
+			t.Errorf("%d: %d events told, %d arrived, %v", status, n, documents, err)
+		}
+	}
+}
+
 // TestQueueIsBounded: fault model: the destination is away for good. Changes that it wants
 // to hear of are refused when its queue is full, others are not; what was accepted is told.
 func TestQueueIsBounded(t *testing.T) {

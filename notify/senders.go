@@ -31,7 +31,7 @@ func Open(address string) (Sender, error) {
 	name := strings.Trim(u.Path, "/")
 	switch u.Scheme {
 	case "http", "https":
-		return &webhook{url: address, client: http.Client{Timeout: 10 * time.Second}}, nil
+		return &webhook{url: address, client: http.Client{Timeout: 10 * time.Second, CheckRedirect: samePost}}, nil
 	case "nats", "tls":
 		if name == "" || strings.ContainsAny(name, " \t") {
 			return nil, errors.New("name a subject: nats://HOST:PORT/SUBJECT")
@@ -55,6 +55,14 @@ func Open(address string) (Sender, error) {
 type webhook struct {
 	url    string
 	client http.Client
+}
+
+// samePost follows redirects that keep the document, and no others.
+func samePost(r *http.Request, via []*http.Request) error {
+	if r.Method != http.MethodPost || len(via) >= 10 {
+		return http.ErrUseLastResponse
+	}
+	return nil
 }
 
 func (w *webhook) Send(ctx context.Context, events []Event) (int, error) {
