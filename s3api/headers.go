@@ -10,6 +10,7 @@ import (
 
 	"github.com/weftstore/weft/metadata"
 	"github.com/weftstore/weft/s3api/sigv4"
+	"github.com/weftstore/weft/store"
 )
 
 const metaPrefix = "X-Amz-Meta-"
@@ -137,6 +138,15 @@ func objectHeaders(h http.Header) (headers, meta map[string]string, err error) {
 		meta[key] = value
 	}
 	return headers, meta, nil
+}
+
+// describable refuses what is more than the chunks of an object can say of it, before
+// the client has sent it.
+func describable(kept ...map[string]string) error {
+	if store.Described(kept...) > store.MaxDescribed {
+		return errMetadataTooLarge.with("MaxSizeAllowed", itoa(store.MaxDescribed))
+	}
+	return nil
 }
 
 // decodeMeta undoes RFC 2047, in which SDKs send what is not ASCII. A value that

@@ -67,6 +67,9 @@ func (c *call) copyObject() error {
 	if req.Attrs, err = c.withACL(crypt.attrs()); err != nil {
 		return err
 	}
+	if err := describable(req.Headers, req.UserMeta, req.Attrs); err != nil {
+		return err
+	}
 	body, err := c.sourceBody(obj, byteRange{0, v.Size})
 	if err != nil {
 		return err

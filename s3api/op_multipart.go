@@ -30,6 +30,9 @@ func (c *call) createMultipartUpload() error {
 	if u.Template.Attrs, err = c.withACL(crypt.attrs()); err != nil {
 		return err
 	}
+	if err := describable(u.Template.Headers, u.Template.UserMeta, u.Template.Attrs); err != nil {
+		return err
+	}
 	c.setEncryption(crypt)
 	if err := c.h.cfg.Uploads.CreateUpload(c.ctx, c.bucket, u); err != nil {
 		return err

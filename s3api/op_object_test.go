@@ -193,6 +193,11 @@ func TestMetadata(t *testing.T) {
 	}
 	e.want(400, "MetadataTooLarge", "PUT", "/bucket/k", "x", "X-Amz-Meta-A: "+strings.Repeat("x", 2048))
 	e.ok("PUT", "/bucket/k", "x", "X-Amz-Meta-A: "+strings.Repeat("x", 2047))
+	long := "Content-Disposition: " + strings.Repeat("x", store.MaxDescribed-len("Content-Disposition")-3)
+	e.want(400, "MetadataTooLarge", "PUT", "/bucket/k", "x", long)
+	e.want(400, "MetadataTooLarge", "POST", "/bucket/k?uploads", "", long)
+	e.want(400, "MetadataTooLarge", "PUT", "/bucket/k2", "", copySourceHeader+": /bucket/k", "X-Amz-Metadata-Directive: REPLACE", long)
+	e.ok("PUT", "/bucket/k", "x", long[:len(long)-1])
 }
 
 func TestRefusedHeaders(t *testing.T) {

@@ -57,6 +57,9 @@ func (c *call) storeObject(body io.Reader, size int64, p *promise, tags map[stri
 	if err != nil {
 		return nil, err
 	}
+	if err := describable(headers, meta, attrs); err != nil {
+		return nil, err
+	}
 	// A bucket that is not there is told before the client sends gigabytes.
 	if _, err := c.h.cfg.Buckets.Bucket(c.ctx, c.bucket); err != nil {
 		return nil, err

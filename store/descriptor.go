@@ -51,6 +51,19 @@ type snapshotPiece struct {
 	last  bool
 }
 
+// MaxDescribed bounds Described of what is kept with an object: so much fits its descriptor.
+const MaxDescribed = 10 << 10
+
+// Described is about how much of a descriptor headers, user metadata and attributes take.
+func Described(kept ...map[string]string) (n int) {
+	for _, m := range kept {
+		for name, value := range m {
+			n += len(name) + len(value) + 4
+		}
+	}
+	return n
+}
+
 // encode appends the descriptor to dst. It is at most extent.MaxMeta bytes: the
 // tags of a version that would not fit otherwise are left out. ErrDescriptor
 // when that is not enough.

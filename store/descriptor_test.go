@@ -115,3 +115,25 @@ func FuzzDescriptor(f *testing.F) {
 		_ = bytes.Equal(b, again) // pairs of maps may come in another order
 	})
 }
+
+// TestDescribed: what may be kept with an object fits its descriptor, whatever else there is.
+func TestDescribed(t *testing.T) {
+	p := samplePart()
+	p.K, p.M, p.Targets = 60, 4, make([]metadata.TargetID, 64)
+	for i := range p.Targets {
+		p.Targets[i] = ^metadata.TargetID(0)
+	}
+	v := &metadata.Version{Key: strings.Repeat("k", metadata.MaxKey), Size: 1 << 40, PartCount: metadata.MaxParts, Digest: p.Digest, Manifest: p,
+		Lock: metadata.Lock{Mode: metadata.LockCompliance, Until: p.Modified}, Headers: map[string]string{}, UserMeta: map[string]string{}, Attrs: map[string]string{}}
+	for i := 0; Described(v.Headers, v.UserMeta, v.Attrs) <= MaxDescribed-100; i++ {
+		v.UserMeta[strings.Repeat("x", i)] = ""
+	}
+	v.Attrs["a"] = strings.Repeat("x", MaxDescribed-Described(v.Headers, v.UserMeta, v.Attrs)-5)
+	if n := Described(v.Headers, v.UserMeta, v.Attrs); n != MaxDescribed {
+		t.Fatal(n)
+	}
+	d := descriptor{kind: kindManifest, bucket: strings.Repeat("b", 63), version: v}
+	if _, err := d.encode(nil); err != nil {
+		t.Fatal(err)
+	}
+}
