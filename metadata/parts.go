@@ -71,6 +71,35 @@ func (db *DB) PartByNumber(ctx context.Context, v *Version, number int) (PartSpa
 	return span, err
 }
 
+// PartsAfter reads up to limit parts of a multipart v with numbers above after; more tells that
+// there are others. ErrStale as PartsFor.
+func (db *DB) PartsAfter(ctx context.Context, v *Version, after, limit int) (parts []Part, more bool, err error) {
+	if v.PartCount == 0 || limit <= 0 {
+		return nil, false, nil
+	}
+	err = db.viewParts(ctx, "read parts", v.partition, func(r Reader, s *scratch) error {
+		parts, more = nil, false
+		toc, err := readContents(r, s, v.Upload)
+		if err != nil {
+			return err
+		}
+		n := min(toc.len(), v.PartCount) // it may have been appended to since
+		i := sort.Search(n, func(i int) bool { return int(toc.row(i).Number) > after })
+		for ; i < n; i++ {
+			if more = len(parts) == limit; more {
+				return nil
+			}
+			span, err := readSpan(r, s, v.Upload, toc, i)
+			if err != nil {
+				return err
+			}
+			parts = append(parts, span.Part)
+		}
+		return nil
+	})
+	return parts, more, err
+}
+
 // AllParts reads all parts of v in order. ErrStale when v is not what is there any more.
 func (db *DB) AllParts(ctx context.Context, v *Version) ([]Part, error) {
 	if v.Upload == (UploadID{}) {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sort"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/weftstore/weft/erasure"
@@ -25,6 +26,8 @@ type memKV struct {
 	mu   sync.Mutex
 	data map[string][]byte
 	fail error // of the next updates
+
+	views atomic.Int64
 }
 
 type memTxn struct{ data map[string][]byte }
@@ -49,6 +52,7 @@ func (t memTxn) Scan(from, to []byte, fn func(key, value []byte) bool) error {
 }
 
 func (kv *memKV) View(_ context.Context, fn func(metadata.Reader) error) error {
+	kv.views.Add(1)
 	kv.mu.Lock()
 	t := memTxn{maps.Clone(kv.data)}
 	kv.mu.Unlock()

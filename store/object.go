@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/weftstore/weft/internal/tracing"
@@ -78,23 +77,7 @@ func (o *Object) Part(ctx context.Context, number int) (off, n int64, part *meta
 // Parts lists up to limit parts of a multipart object with numbers greater than
 // after; none for an object put in one piece.
 func (o *Object) Parts(ctx context.Context, after, limit int) (parts []metadata.Part, truncated bool, err error) {
-	if limit <= 0 {
-		return nil, false, nil
-	}
-	for n := after + 1; n <= metadata.MaxParts && o.Version.PartCount > 0; n++ {
-		span, err := o.s.meta.PartByNumber(ctx, o.Version, n)
-		if errors.Is(err, metadata.ErrInvalidPart) {
-			continue
-		}
-		if err != nil {
-			return nil, false, err
-		}
-		if len(parts) == limit {
-			return parts, true, nil
-		}
-		parts = append(parts, span.Part)
-	}
-	return parts, false, nil
+	return o.s.meta.PartsAfter(ctx, o.Version, after, limit)
 }
 
 // ref names the record that holds p.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"testing/iotest"
@@ -238,6 +239,9 @@ func TestMultipart(t *testing.T) {
 		if got, err := r.get(key, 5<<20-10, 30); err != nil || !bytes.Equal(got, whole[5<<20-10:][:30]) {
 			t.Fatalf("range over a part's end: %v", err)
 		}
+		if err := r.checkParts(key, 1, 3, 5); err != nil {
+			t.Fatal(err)
+		}
 		again, err := r.Complete(ctx, req)
 		if err != nil || again.ETag != res.ETag {
 			t.Fatalf("completed again: %v, %v", again, err)
@@ -247,6 +251,32 @@ func TestMultipart(t *testing.T) {
 	if !errors.Is(err, metadata.ErrNoSuchUpload) {
 		t.Fatalf("part of no upload: %v", err)
 	}
+}
+
+// checkParts pages through the parts of an object, which takes one look into the metadata for
+// each page.
+func (r *rig) checkParts(key string, want ...uint16) error {
+	ctx := context.Background()
+	o, err := r.Open(ctx, "b", key, "")
+	if err != nil {
+		return err
+	}
+	defer o.Close()
+	var got []uint16
+	before, pages := r.kv.views.Load(), int64(0)
+	for after, more := 0, true; more; pages++ {
+		var parts []metadata.Part
+		if parts, more, err = o.Parts(ctx, after, 2); err != nil || len(parts) == 0 {
+			return fmt.Errorf("%d parts after %d: %w", len(parts), after, err)
+		}
+		for i := range parts {
+			got, after = append(got, parts[i].Number), int(parts[i].Number)
+		}
+	}
+	if n := r.kv.views.Load() - before; !slices.Equal(got, want) || n != pages {
+		return fmt.Errorf("parts %v, want %v; %d looks for %d pages", got, want, n, pages)
+	}
+	return nil
 }
 
 // With a target away, deleted sets leave the others at once, and it when it is back.
