@@ -155,7 +155,8 @@ func (c *call) sourceBody(obj Object, r byteRange) (io.ReadCloser, error) {
 	if r.n == 0 {
 		return http.NoBody, nil
 	}
-	return obj.Read(c.ctx, r.off, r.n)
+	body, err := obj.Read(c.ctx, r.off, r.n)
+	return body, replaced(err)
 }
 
 // sendCopied answers CopyObject and UploadPartCopy.

@@ -1,6 +1,7 @@
 package s3api
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -30,7 +31,7 @@ func (c *call) getObject() error {
 	}
 	stream, err := obj.Read(c.ctx, sel.off, sel.n)
 	if err != nil {
-		return err
+		return replaced(err)
 	}
 	defer stream.Close()
 	c.set("Content-Length", itoa64(sel.n))
@@ -38,6 +39,15 @@ func (c *call) getObject() error {
 	joinWrites(c.r)
 	_, err = stream.WriteTo(&c.w)
 	return err // fail aborts the connection
+}
+
+// replaced makes an error after which clients try again of one that says that the object was
+// replaced or removed since it was opened.
+func replaced(err error) error {
+	if errors.Is(err, metadata.ErrStale) {
+		return errors.Join(errServiceUnavailable, err)
+	}
+	return err
 }
 
 // selection is what of an object a request gets, and the status that says so.
@@ -160,7 +170,7 @@ func (c *call) selectPart(obj Object, v *metadata.Version, value string) (select
 	if v.PartCount > 0 {
 		off, n, part, err := obj.Part(c.ctx, number)
 		if err != nil {
-			return sel, err
+			return sel, replaced(err)
 		}
 		sel.byteRange = byteRange{off, n}
 		c.set("X-Amz-Mp-Parts-Count", itoa(v.PartCount))

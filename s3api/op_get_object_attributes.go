@@ -78,7 +78,7 @@ func (c *call) objectParts(d *doc, obj Object, v *metadata.Version, after, limit
 	if limit > 0 {
 		var err error
 		if parts, truncated, err = obj.Parts(c.ctx, after, limit); err != nil {
-			return err
+			return replaced(err)
 		}
 	}
 	next := 0
