@@ -11,6 +11,7 @@ import (
 // scan goes through the versions of one bucket, which come by key and newest first.
 type scan struct {
 	w      *Worker
+	of     *metadata.Bucket // as it was when rules were read
 	bucket string
 	rules  Config
 	now    time.Time
@@ -33,6 +34,9 @@ func (s *scan) run(ctx context.Context) error {
 	}
 	q := metadata.ListQuery{Prefix: prefix, After: s.place.Key, Limit: page}
 	for {
+		if other, err := s.w.changed(ctx, s.of); other || err != nil {
+			return err
+		}
 		begun := time.Now()
 		list, err := s.w.Meta.ListVersions(ctx, s.bucket, q)
 		if err != nil {

@@ -17,6 +17,7 @@ import (
 // Metadata is what a Worker reads and changes; *metadata.DB is it.
 type Metadata interface {
 	Buckets(ctx context.Context) ([]metadata.Bucket, error)
+	Bucket(ctx context.Context, name string) (*metadata.Bucket, error)
 	ListVersions(ctx context.Context, bucket string, q metadata.ListQuery) (*metadata.ListPage, error)
 	Get(ctx context.Context, bucket, key, versionID string) (*metadata.Version, *metadata.Bucket, error)
 	DeleteMany(ctx context.Context, bucket string, items []metadata.DeleteItem) ([]metadata.DeleteResult, error)
@@ -130,15 +131,23 @@ func (w *Worker) cycle(ctx context.Context, p *place) error {
 }
 
 func (w *Worker) bucket(ctx context.Context, b *metadata.Bucket, p *place) error {
+	// The list of buckets may be hours old.
+	b, err := w.Meta.Bucket(ctx, b.Name)
+	if err != nil {
+		return ignore(err, metadata.ErrNoSuchBucket)
+	}
+	if b.Configs[ConfigName] == "" {
+		return nil
+	}
 	rules, err := Parse(b.Configs[ConfigName])
 	if err != nil {
 		return err
 	}
 	rules = slices.DeleteFunc(rules, func(r Rule) bool { return r.Disabled })
-	if err := w.uploads(ctx, b.Name, rules); err != nil {
+	if err := w.uploads(ctx, b, rules); err != nil {
 		return err
 	}
-	s := &scan{w: w, bucket: b.Name, rules: rules, now: w.now(), place: p}
+	s := &scan{w: w, of: b, bucket: b.Name, rules: rules, now: w.now(), place: p}
 	err = s.run(ctx)
 	if s.removed > 0 {
 		w.log().Info("lifecycle rules applied", "bucket", b.Name, "removed", s.removed)
@@ -149,8 +158,18 @@ func (w *Worker) bucket(ctx context.Context, b *metadata.Bucket, p *place) error
 	return err
 }
 
+// changed says that a bucket has other rules by now than those that were read. The next cycle
+// applies them.
+func (w *Worker) changed(ctx context.Context, b *metadata.Bucket) (bool, error) {
+	now, err := w.Meta.Bucket(ctx, b.Name)
+	if err != nil {
+		return errors.Is(err, metadata.ErrNoSuchBucket), ignore(err, metadata.ErrNoSuchBucket)
+	}
+	return now.ID != b.ID || now.Configs[ConfigName] != b.Configs[ConfigName], nil
+}
+
 // uploads aborts those that are due.
-func (w *Worker) uploads(ctx context.Context, bucket string, rules Config) error {
+func (w *Worker) uploads(ctx context.Context, b *metadata.Bucket, rules Config) error {
 	rules = slices.DeleteFunc(slices.Clone(rules), func(r Rule) bool { return r.AbortDays == 0 })
 	prefix, some := rules.prefix()
 	if !some {
@@ -159,8 +178,11 @@ func (w *Worker) uploads(ctx context.Context, bucket string, rules Config) error
 	now, cal := w.now(), w.calendar()
 	key, upload := "", ""
 	for {
+		if other, err := w.changed(ctx, b); other || err != nil {
+			return err
+		}
 		begun := time.Now()
-		list, err := w.Meta.ListUploads(ctx, bucket, prefix, "", key, upload, page)
+		list, err := w.Meta.ListUploads(ctx, b.Name, prefix, "", key, upload, page)
 		if err != nil {
 			return ignore(err, metadata.ErrNoSuchBucket)
 		}
@@ -169,7 +191,7 @@ func (w *Worker) uploads(ctx context.Context, bucket string, rules Config) error
 			if r, at := rules.aborts(u.Key, u.Initiated, cal); r == nil || now.Before(at) {
 				continue
 			}
-			if err := w.Meta.Abort(ctx, bucket, u.Key, u.ID); ignore(err, metadata.ErrNoSuchUpload, metadata.ErrNoSuchBucket) != nil {
+			if err := w.Meta.Abort(ctx, b.Name, u.Key, u.ID); ignore(err, metadata.ErrNoSuchUpload, metadata.ErrNoSuchBucket) != nil {
 				return err
 			}
 		}

@@ -376,3 +376,34 @@ func TestStop(t *testing.T) {
 		t.Error("listing out of order")
 	}
 }
+
+// TestRulesTakenBack: a cycle takes hours, and removes nothing by rules that were taken back
+// meanwhile: of the bucket under way from the next page on, of others at all.
+func TestRulesTakenBack(t *testing.T) {
+	r := newRig(t, false, lifecycle.Rule{Days: 1})
+	for i := range metadata.MaxListPage + 500 {
+		r.put(fmt.Sprintf("%05d", i))
+	}
+	if _, err := r.MakeBucket(t.Context(), metadata.Bucket{Name: "c"}); err != nil {
+		t.Fatal(err)
+	}
+	r.rules("c", lifecycle.Rule{Days: 1})
+	if _, err := r.Put(t.Context(), "c", &metadata.Version{Key: "k", ID: r.NewVersionID(), Modified: r.now}, metadata.Condition{}); err != nil {
+		t.Fatal(err)
+	}
+	r.w.Meta = &stubborn{DB: r.DB, before: func() {
+		for _, bucket := range []string{"b", "c"} {
+			if err := r.SetBucketConfig(t.Context(), bucket, lifecycle.ConfigName, ""); err != nil {
+				t.Error(err)
+			}
+		}
+	}}
+	r.later(3 * day)
+	page, err := r.List(t.Context(), "b", metadata.ListQuery{Limit: metadata.MaxListPage})
+	if err != nil || len(page.Entries) != 500 {
+		t.Errorf("%d objects are left, %v", len(page.Entries), err)
+	}
+	if _, _, err := r.Get(t.Context(), "c", "k", ""); err != nil {
+		t.Errorf("the other bucket's: %v", err)
+	}
+}
