@@ -53,6 +53,8 @@ func TestBucketLoggingDocument(t *testing.T) {
 	bad("MalformedXML", loggingDoc("logs", "<TargetObjectKeyFormat/>"))
 	bad("MalformedXML", "<BucketLoggingStatus><LoggingEnabled/></BucketLoggingStatus>")
 	bad("MalformedXML", "<BucketLoggingStatus>")
+	// Nobody could read or delete what is written under a prefix that no key may have.
+	bad("InvalidURI", strings.Replace(loggingDoc("logs", ""), "p/", "p/../../", 1))
 	e.ok("PUT", "/bucket?logging", "<BucketLoggingStatus/>")
 	if got := e.ok("GET", "/bucket?logging", "").Body.String(); strings.Contains(got, "LoggingEnabled") {
 		t.Errorf("after its end: %s", got)

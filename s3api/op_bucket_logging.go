@@ -92,6 +92,9 @@ func parseLogging(e *element) (*accesslog.Config, error) {
 	if len(cfg.Prefix) > maxLogPrefix {
 		return nil, errInvalidArgument.saying("The target prefix is too long")
 	}
+	if err := checkKey(cfg.Prefix + "x"); err != nil {
+		return nil, err
+	}
 	if list := e.child("TargetGrants"); list != nil && len(list.children) > 0 {
 		var err error
 		if cfg.Grants, err = logGrants(list); err != nil {
