@@ -168,15 +168,31 @@ func (f *formFile) Read(p []byte) (int, error) {
 	b, _ := f.br.Peek(f.br.Buffered())
 	i := bytes.Index(b, f.delim)
 	switch {
-	case i == 0:
+	case i == 0 && f.delimits():
 		f.done = true
 		return 0, io.EOF
+	case i == 0:
+		i = 1
+		b, _ = f.br.Peek(1) // it may have moved
 	case i < 0:
 		i = len(b) - len(f.delim) + 1 // what is behind may be the beginning of one
 	}
 	n := copy(p, b[:i])
 	_, _ = f.br.Discard(n) // it is buffered
 	return n, nil
+}
+
+// delimits says that what looks like the delimiter is one, by what follows on its line.
+func (f *formFile) delimits() bool {
+	b, err := f.br.Peek(len(f.delim) + 2)
+	if err != nil {
+		return true // the form ends here
+	}
+	switch b = b[len(f.delim):]; b[0] {
+	case ' ', '\t', '\n':
+		return true
+	}
+	return string(b) == "\r\n" || string(b) == "--"
 }
 
 // consumed is how much of the body was read, but for what is buffered.

@@ -316,3 +316,20 @@ func TestPostSignedByHeader(t *testing.T) {
 		}
 	}
 }
+
+// TestPostLookalike: what only begins like the delimiter belongs to the file.
+func TestPostLookalike(t *testing.T) {
+	e := postEnv(t)
+	for _, tail := range []string{"x", "-", "-x", "\r", ""} {
+		content := "a\r\n--" + testBoundary + tail + "b"
+		if tail == "" {
+			content = strings.Repeat(content, formMemory/len(content)+1)
+		}
+		if w := e.post(postFile(content, signed(`{"bucket":"bucket"},{"key":"k"}`, "key", "k")...)); w.Code != 204 {
+			t.Fatalf("%q: %d %s", tail, w.Code, w.Body)
+		}
+		if got, _ := e.stored(t, "k"); got != content {
+			t.Errorf("%q: %d bytes of %d are stored", tail, len(got), len(content))
+		}
+	}
+}
