@@ -145,12 +145,8 @@ func onUsers(q *query) string { return identity.UserARN(q.account, "") }
 func onGroup(q *query) string { return groupARN(q.account, q.param("GroupName")) }
 func onRole(q *query) string  { return identity.RoleARN(q.account, q.param("RoleName")) }
 
-func onPolicy(q *query) string {
-	if arn := q.param("PolicyArn"); arn != "" {
-		return arn
-	}
-	return policyARN(q.account, q.param("PolicyName"))
-}
+func onPolicy(q *query) string    { return q.param("PolicyArn") }
+func onNewPolicy(q *query) string { return policyARN(q.account, q.param("PolicyName")) }
 
 func groupARN(account, name string) string { return "arn:aws:iam::" + account + ":group/" + name }
 func policyARN(account, name string) string {

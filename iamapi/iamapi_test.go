@@ -318,6 +318,16 @@ func TestAuthorization(t *testing.T) {
 	}
 }
 
+// TestResource: what a policy decides about is what the action does it to, whatever other
+// parameters there are.
+func TestResource(t *testing.T) {
+	r := newRig(t, nil)
+	text := doc(`{"Effect":"Allow","Action":"s3:*","Resource":"*"}`)
+	dev := r.user("dev", `{"Effect":"Allow","Action":"iam:*","Resource":"`+policyARN(r.account, "dev-*")+`"}`)
+	r.ok(dev, "CreatePolicy", "PolicyName", "dev-1", "PolicyDocument", text)
+	r.fails("AccessDenied", dev, "CreatePolicy", "PolicyName", "other", "PolicyArn", policyARN(r.account, "dev-2"), "PolicyDocument", text)
+}
+
 // TestSignature: what is signed is the body, for the service, at the time.
 func TestSignature(t *testing.T) {
 	r := newRig(t, nil)

@@ -46,7 +46,7 @@ func showVersion(p *identity.Policy, text bool) policyVersion {
 }
 
 var policyActions = map[string]action{
-	"CreatePolicy": {service: "iam", on: onPolicy, run: createPolicy},
+	"CreatePolicy": {service: "iam", on: onNewPolicy, run: createPolicy},
 	"GetPolicy": {service: "iam", on: onPolicy, run: func(q *query) (any, error) {
 		p, v, err := q.policy()
 		if err != nil {
