@@ -326,6 +326,17 @@ func TestResource(t *testing.T) {
 	dev := r.user("dev", `{"Effect":"Allow","Action":"iam:*","Resource":"`+policyARN(r.account, "dev-*")+`"}`)
 	r.ok(dev, "CreatePolicy", "PolicyName", "dev-1", "PolicyDocument", text)
 	r.fails("AccessDenied", dev, "CreatePolicy", "PolicyName", "other", "PolicyArn", policyARN(r.account, "dev-2"), "PolicyDocument", text)
+
+	mine, theirs := identity.ProviderARN(r.account, "https://mine.example"), identity.ProviderARN(r.account, "https://theirs.example/realm")
+	r.ok(r.root, "CreateOpenIDConnectProvider", "Url", "https://theirs.example/realm", "ClientIDList.member.1", "c")
+	sso := r.user("sso", `{"Effect":"Allow","Action":"iam:*","Resource":"*"},{"Effect":"Deny","Action":"iam:*","Resource":"`+theirs+`"}`)
+	r.fails("AccessDenied", sso, "CreateOpenIDConnectProvider", "Url", "https://theirs.example/realm", "OpenIDConnectProviderArn", mine)
+	r.fails("AccessDenied", sso, "GetOpenIDConnectProvider", "OpenIDConnectProviderArn", theirs)
+	for _, arn := range []string{theirs + "/", strings.Replace(theirs, "/theirs", "/https://theirs", 1)} {
+		for _, action := range []string{"GetOpenIDConnectProvider", "AddClientIDToOpenIDConnectProvider", "DeleteOpenIDConnectProvider"} {
+			r.fails("NoSuchEntity", sso, action, "OpenIDConnectProviderArn", arn, "ClientID", "x")
+		}
+	}
 }
 
 // TestSignature: what is signed is the body, for the service, at the time.

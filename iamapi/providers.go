@@ -7,21 +7,18 @@ import (
 	"github.com/weftstore/weft/identity"
 )
 
-func onProvider(q *query) string {
-	if arn := q.param("OpenIDConnectProviderArn"); arn != "" {
-		return arn
-	}
-	return identity.ProviderARN(q.account, q.param("Url"))
-}
+func onProvider(q *query) string    { return q.param("OpenIDConnectProviderArn") }
+func onNewProvider(q *query) string { return identity.ProviderARN(q.account, q.param("Url")) }
 
-// providerName is the provider of an ARN of the account.
+// providerName is the provider of an ARN of the account. An ARN has one form, the one that
+// policies name.
 func (q *query) providerName() (string, error) {
 	arn, err := q.need("OpenIDConnectProviderArn")
 	if err != nil {
 		return "", err
 	}
 	name, ok := strings.CutPrefix(arn, identity.ProviderARN(q.account, ""))
-	if !ok || name == "" {
+	if !ok || name == "" || name != identity.ProviderName(name) {
 		return "", errNoSuchEntity.saying("OpenIDConnect Provider not found for arn " + clip(arn))
 	}
 	return name, nil
@@ -36,7 +33,7 @@ func (q *query) provider() (*identity.Provider, error) {
 }
 
 var providerActions = map[string]action{
-	"CreateOpenIDConnectProvider": {service: "iam", on: onProvider, run: func(q *query) (any, error) {
+	"CreateOpenIDConnectProvider": {service: "iam", on: onNewProvider, run: func(q *query) (any, error) {
 		url, err := q.need("Url")
 		if err != nil {
 			return nil, err
