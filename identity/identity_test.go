@@ -401,6 +401,11 @@ func TestLimits(t *testing.T) {
 			t.Errorf("%+v", p)
 		}
 	}
+	next, _, err := r.g.RotateKey(ctx, k.ID, time.Hour)
+	r.must(err)
+	if p := owner(next.ID, ""); p.KeyLimits != ofKey {
+		t.Errorf("the key after a rotation: %+v", p)
+	}
 	for what, err := range map[string]error{
 		"too little": r.g.SetLimits(ctx, account, fair.Rates{Bandwidth: 1000}, 0),
 		"negative":   r.g.SetKeyLimits(ctx, k.ID, fair.Rates{Requests: -1}),

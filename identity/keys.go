@@ -88,6 +88,7 @@ func (g *Registry) RotateKey(ctx context.Context, id string, grace time.Duration
 			return fmt.Errorf("access key %s is %s: %w", id, s, ErrInvalid)
 		}
 		k, secret = g.newKey(old.Account, old.User, KeyOptions{Description: old.Description, Policy: old.Policy, Expires: old.Expires})
+		k.Limits = old.Limits
 		if end := g.now().UTC().Add(grace); old.Expires.IsZero() || end.Before(old.Expires) {
 			old.Expires = end
 		}
