@@ -72,6 +72,10 @@ func TestCors(t *testing.T) {
 	wantHeaders(t, w, "Access-Control-Allow-Origin: https://a.example", "Access-Control-Allow-Credentials: true", "Access-Control-Allow-Methods: PUT, POST",
 		"Access-Control-Allow-Headers: x-amz-date, content-type", "Access-Control-Expose-Headers: ETag, x-amz-version-id", "Access-Control-Max-Age: 60",
 		"Vary: Origin, Access-Control-Request-Headers, Access-Control-Request-Method")
+	// So are the parameters of parts and of sub-resources.
+	for _, target := range []string{"/bucket/k?partNumber=1&uploadId=x", "/bucket/k?uploads", "/bucket/k?tagging&versionId=x", "/bucket?delete"} {
+		e.want(200, "", "OPTIONS", target, "", "Origin: https://a.example", method+"POST")
+	}
 	w = e.want(200, "", "OPTIONS", "/bucket", "", "Origin: http://a", method+"GET")
 	wantHeaders(t, w, "Access-Control-Allow-Origin: *", "Access-Control-Allow-Credentials", "Access-Control-Allow-Methods: GET", "Access-Control-Max-Age")
 

@@ -77,7 +77,7 @@ func (rt *router) find(method string, level Level, q *query, h http.Header) *Rou
 			}
 		}
 		for i := range q.pairs {
-			if rt.subresources[q.pairs[i].name] {
+			if rt.subresources[q.pairs[i].name] && method != http.MethodOptions { // a preflight's are those of the request to come
 				return nil
 			}
 		}
