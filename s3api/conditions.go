@@ -46,7 +46,7 @@ func (x *conditions) Values(key string) []string {
 		return x.ofDocument(key)
 	}
 	if name, ok := headerKeys[key]; ok {
-		return x.c.r.Header[name]
+		return asRead(name, x.c.r.Header[name])
 	}
 	if key == "s3:prefix" && x.c.route.Level == ObjectLevel && x.need.action == "s3:ListBucket" {
 		return []string{x.c.key} // hide asks whether this key might be listed
@@ -59,6 +59,18 @@ func (x *conditions) Values(key string) []string {
 		return x.ofS3(key)
 	}
 	return x.global(key)
+}
+
+// asRead is what operations make of a header that is there several times: of the conditions
+// one list, of others the first counts.
+func asRead(name string, values []string) []string {
+	switch {
+	case len(values) < 2:
+		return values
+	case name == "If-Match" || name == "If-None-Match":
+		return []string{strings.Join(values, ",")}
+	}
+	return values[:1]
 }
 
 func optional(v string, given bool) []string {

@@ -125,3 +125,26 @@ func TestDocumentStored(t *testing.T) {
 		t.Errorf("%v, %v", v.Tags, err)
 	}
 }
+
+// TestRepeatedHeaders: of a header that is there twice policies see what the operation does.
+func TestRepeatedHeaders(t *testing.T) {
+	const sse, acl = "X-Amz-Server-Side-Encryption", "X-Amz-Acl"
+	deny := func(condition string) string {
+		return `{"Effect":"Deny","Action":"s3:PutObject","Resource":"*","Condition":{` + condition + `}}`
+	}
+	for _, c := range []struct{ name, first, second, condition string }{
+		{sse, "AES256", "aws:kms", `"StringNotEquals":{"s3:x-amz-server-side-encryption":"aws:kms"}`},
+		{acl, "private", "bucket-owner-full-control", `"StringNotEquals":{"s3:x-amz-acl":"bucket-owner-full-control"}`},
+		{"X-Amz-Storage-Class", "STANDARD", "GLACIER", `"StringNotLike":{"s3:x-amz-storage-class":"G*"}`},
+	} {
+		cell := newCell(t, userOf(accountA, document(t, allowAll, deny(c.condition))), "")
+		r := cell.request("PUT", &matrixRow{target: "/bucket/k", body: "x"})
+		r.Header[c.name] = []string{c.first, c.second}
+		if err := cell.signer.SignHeader(r, "UNSIGNED-PAYLOAD", cell.h.cfg.Now()); err != nil {
+			t.Fatal(err)
+		}
+		if got := cell.answer(r); got != "AccessDenied" {
+			t.Errorf("%s: %s, then %s: %s", c.name, c.first, c.second, got)
+		}
+	}
+}
