@@ -20,7 +20,8 @@
 // A variable without value and default makes its pattern match nothing; a statement
 // with NotResource then grants nothing and denies everything. A condition on a key with
 // several values but without ForAnyValue or ForAllValues holds if any of them matches,
-// a negated one if none does. NotPrincipal is accepted with Deny only. A session policy
+// a negated one if none does. NotPrincipal is accepted with Deny only, and an account
+// in it is that account's root: its users are spared when they are named. A session policy
 // limits what a resource policy grants to the session, also where it names the session.
 //
 // # Limits

@@ -49,7 +49,7 @@ func (s *statement) evaluate(r *Request) Effect {
 	if s.principals != nil {
 		named = s.principals.match(r.Principal)
 		if s.notPrincipal {
-			if named != unnamed {
+			if named == directly { // an account stands for itself there, not for its users
 				return None
 			}
 			named = directly

@@ -27,12 +27,13 @@ func doc(statement string) string {
 }
 
 var (
-	alice = &Principal{Account: "111111111111", ARNs: []string{"arn:aws:iam::111111111111:user/alice"}, Canonical: "c1"}
-	root1 = &Principal{Account: "111111111111", ARNs: []string{"arn:aws:iam::111111111111:root"}, Root: true}
-	bob   = &Principal{Account: "222222222222", ARNs: []string{"arn:aws:iam::222222222222:user/bob"}}
-	root2 = &Principal{Account: "222222222222", ARNs: []string{"arn:aws:iam::222222222222:root"}, Root: true}
-	role  = &Principal{Account: "111111111111", ARNs: []string{"arn:aws:sts::111111111111:assumed-role/r/s", "arn:aws:iam::111111111111:role/r"}}
-	anon  = &Principal{}
+	alice  = &Principal{Account: "111111111111", ARNs: []string{"arn:aws:iam::111111111111:user/alice"}, Canonical: "c1"}
+	root1  = &Principal{Account: "111111111111", ARNs: []string{"arn:aws:iam::111111111111:root"}, Root: true}
+	root1c = &Principal{Account: "111111111111", Canonical: "c1", ARNs: []string{"arn:aws:iam::111111111111:root"}, Root: true}
+	bob    = &Principal{Account: "222222222222", ARNs: []string{"arn:aws:iam::222222222222:user/bob"}}
+	root2  = &Principal{Account: "222222222222", ARNs: []string{"arn:aws:iam::222222222222:root"}, Root: true}
+	role   = &Principal{Account: "111111111111", ARNs: []string{"arn:aws:sts::111111111111:assumed-role/r/s", "arn:aws:iam::111111111111:role/r"}}
+	anon   = &Principal{}
 )
 
 const (
@@ -81,6 +82,11 @@ func TestDecide(t *testing.T) {
 		{name: "session policy alone", who: role, session: doc(allowGet)},
 		{name: "NotPrincipal spares the named", who: alice, identity: doc(allowGet), resource: doc(`"NotPrincipal":{"AWS":"arn:aws:iam::111111111111:user/alice"},` + denyGet), want: true},
 		{name: "NotPrincipal hits others", who: role, identity: doc(allowGet), resource: doc(`"NotPrincipal":{"AWS":"arn:aws:iam::111111111111:user/alice"},` + denyGet)},
+		{name: "NotPrincipal of an account hits its users", who: alice, identity: doc(allowGet), resource: doc(`"NotPrincipal":{"AWS":"111111111111"},` + denyGet)},
+		{name: "NotPrincipal of an account and a user hits the other users", who: role, identity: doc(allowGet), resource: doc(`"NotPrincipal":{"AWS":["arn:aws:iam::111111111111:root","arn:aws:iam::111111111111:user/alice"]},` + denyGet)},
+		{name: "NotPrincipal of an account and a user spares the user", who: alice, identity: doc(allowGet), resource: doc(`"NotPrincipal":{"AWS":["arn:aws:iam::111111111111:root","arn:aws:iam::111111111111:user/alice"]},` + denyGet), want: true},
+		{name: "NotPrincipal of an account spares its root", who: root1, resource: doc(`"NotPrincipal":{"AWS":"111111111111"},` + denyGet), want: true},
+		{name: "NotPrincipal of an account by canonical id spares its root", who: root1c, resource: doc(`"NotPrincipal":{"CanonicalUser":"c1"},` + denyGet), want: true},
 		{name: "NotAction", who: alice, identity: doc(`"Effect":"Allow","NotAction":"s3:Delete*","Resource":"*"`), want: true},
 		{name: "NotAction excludes", who: alice, identity: doc(`"Effect":"Allow","NotAction":"s3:get*","Resource":"*"`)},
 		{name: "NotResource", who: alice, identity: doc(`"Effect":"Allow","Action":"*","NotResource":"arn:aws:s3:::c/*"`), want: true},

@@ -48,10 +48,10 @@ func (ps *principals) match(p *Principal) match {
 				return directly
 			}
 		}
-		if p.Root && contains(ps.accounts, p.Account) {
-			return directly
-		}
 		if contains(ps.accounts, p.Account) || p.Canonical != "" && contains(ps.canonical, p.Canonical) {
+			if p.Root {
+				return directly
+			}
 			return byAccount
 		}
 	}
