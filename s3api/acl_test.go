@@ -147,6 +147,23 @@ func TestObjectOwnership(t *testing.T) {
 	}
 }
 
+// TestForeignDenied: the bucket's owner may refuse access to what others own in it.
+func TestForeignDenied(t *testing.T) {
+	e := newACLEnv(t, ownerWriter)
+	e.must("A", "PUT", "/bucket", "", "X-Amz-Acl: public-read-write")
+	e.must("B", "PUT", "/bucket/k", "x", "X-Amz-Acl: public-read")
+	if got := e.who("GET", "/bucket/k", ""); got != "ABU*" {
+		t.Errorf("read by %q", got)
+	}
+	e.must("A", "PUT", "/bucket?policy", `{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":"*","Action":["s3:GetObject","s3:PutObjectAcl"],"Resource":"arn:aws:s3:::bucket/*"}]}`)
+	if got := e.who("GET", "/bucket/k", ""); got != "" {
+		t.Errorf("denied, and read by %q", got)
+	}
+	if got := e.who("PUT", "/bucket/k?acl", aclDoc(accountB)); got != "" {
+		t.Errorf("denied, and its list put by %q", got)
+	}
+}
+
 func aclDoc(owner string, grants ...string) string {
 	s := "<AccessControlPolicy><Owner><ID>" + CanonicalID(owner) + "</ID></Owner><AccessControlList>"
 	for i := 0; i < len(grants); i += 2 {

@@ -39,7 +39,7 @@ var aclActions = map[string]struct {
 }
 
 // byList adds to what policies are asked what the list of the bucket or of the object
-// says. The bucket's policy does not speak for objects that are another account's.
+// says. The bucket's policy can only deny where objects are another account's.
 func (c *call) byList(who *Principal, n *need, state *bucketState, p *policy.Policies) error {
 	if c.h.ownership(state) == ownerEnforced {
 		return nil
@@ -64,7 +64,7 @@ func (c *call) byList(who *Principal, n *need, state *bucketState, p *policy.Pol
 			return err
 		}
 		if list != nil && list.Owner != state.owner && !who.Operator {
-			p.Owner, p.Resource = list.Owner, nil
+			p.Owner, p.Foreign = list.Owner, true
 		}
 	} else if act.object {
 		// The list of an object that is about to be written comes with the right to write.

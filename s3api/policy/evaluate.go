@@ -108,6 +108,9 @@ type Policies struct {
 	Identity []*Document // of the user and its groups, or of the role
 	Session  *Document   // nil: no session, or one without a policy of its own
 	Resource *Document   // nil: the bucket has none
+	// Foreign: what is asked for is not of the account that wrote Resource, which then can
+	// deny and not allow.
+	Foreign bool
 	// Owner is the account that the resource belongs to.
 	Owner string
 	// Granted: an access control list, or what else is not a policy, allows it. It
@@ -123,6 +126,9 @@ func Decide(r *Request, p *Policies) bool {
 	resource := p.Resource.Evaluate(r)
 	if resource == Deny {
 		return false
+	}
+	if p.Foreign {
+		resource = None
 	}
 	if p.Granted && resource < Allow {
 		resource = Allow
