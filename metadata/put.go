@@ -71,27 +71,37 @@ func putResult(b *Bucket, id VersionID) PutResult {
 // returns the version's id as S3 shows it, "" in a bucket that was never versioned.
 // Errors as Get.
 func (db *DB) SetTags(ctx context.Context, bucket, key, id string, tags map[string]string) (versionID string, err error) {
-	return db.editVersion(ctx, "set tags", bucket, key, id, func(v *Version) { v.Tags = tags })
+	return db.editVersion(ctx, "set tags", bucket, key, id, func(v *Version) error {
+		v.Tags = tags
+		return nil
+	})
 }
 
-// SetAttr replaces one of the attributes of a version; else it is as SetTags. The targets
-// do not have it: like tags it comes back from a snapshot only.
-func (db *DB) SetAttr(ctx context.Context, bucket, key, id, name, value string) (versionID string, err error) {
-	return db.editVersion(ctx, "set attribute", bucket, key, id, func(v *Version) {
+// SetAttr replaces one of the attributes of a version, which must be the version seen, else
+// ErrStale; besides it is as SetTags. The targets do not have it: like tags it comes back
+// from a snapshot only.
+func (db *DB) SetAttr(ctx context.Context, bucket, key, id string, seen VersionID, name, value string) (versionID string, err error) {
+	return db.editVersion(ctx, "set attribute", bucket, key, id, func(v *Version) error {
+		if v.ID != seen {
+			return ErrStale
+		}
 		if v.Attrs == nil {
 			v.Attrs = map[string]string{}
 		}
 		v.Attrs[name] = value
+		return nil
 	})
 }
 
-func (db *DB) editVersion(ctx context.Context, op, bucket, key, id string, edit func(*Version)) (versionID string, err error) {
+func (db *DB) editVersion(ctx context.Context, op, bucket, key, id string, edit func(*Version) error) (versionID string, err error) {
 	err = db.updateIn(ctx, op, bucket, func(t Txn, s *scratch, b *Bucket) error {
 		v, current, err := get(t, s, b, key, id)
 		if err != nil {
 			return err
 		}
-		edit(v)
+		if err := edit(v); err != nil {
+			return err
+		}
 		o := object{db: db, t: t, s: s, bucket: b, key: key}
 		if b.Versioning != Unversioned {
 			versionID = showID(v.ID, v.Null)

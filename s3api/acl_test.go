@@ -2,6 +2,7 @@ package s3api
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -145,6 +146,39 @@ func TestObjectOwnership(t *testing.T) {
 	if w := e.as("A", "PUT", "/bucket?acl", "", "X-Amz-Acl: public-read"); errorCode(w) != "AccessControlListNotSupported" {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
+}
+
+// replacing is a body that has something done before it is read.
+type replacing struct {
+	io.Reader
+	first func()
+}
+
+func (r *replacing) Read(p []byte) (int, error) {
+	if r.first != nil {
+		r.first()
+		r.first = nil
+	}
+	return r.Reader.Read(p)
+}
+
+// TestReplacedUnderACL: a list that was allowed for one object is not put on another that
+// took its place while the list was on its way.
+func TestReplacedUnderACL(t *testing.T) {
+	e := newACLEnv(t, ownerWriter)
+	e.must("A", "PUT", "/bucket", "", "X-Amz-Acl: public-read-write")
+	e.must("B", "PUT", "/bucket/k", "x")
+	list := aclDoc(accountB, "<ID>"+CanonicalID(accountB)+"</ID>", permFull)
+	r := httptest.NewRequest("PUT", "http://localhost/bucket/k?acl", &replacing{strings.NewReader(list), func() { e.must("A", "PUT", "/bucket/k", "secret") }})
+	r.ContentLength = int64(len(list))
+	r.Header.Set("Authorization", "B")
+	if w := e.serve(r); w.Code != 409 {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	if got := e.who("GET", "/bucket/k", ""); got != "A" {
+		t.Errorf("read by %q", got)
+	}
+	e.must("A", "PUT", "/bucket/k?acl", aclDoc(accountA))
 }
 
 // TestForeignDenied: the bucket's owner may refuse access to what others own in it.

@@ -35,7 +35,7 @@ type Buckets interface {
 type Versions interface {
 	Delete(ctx context.Context, bucket, key, versionID string, cond metadata.Condition) (metadata.DeleteResult, error)
 	DeleteMany(ctx context.Context, bucket string, items []metadata.DeleteItem) ([]metadata.DeleteResult, error)
-	SetAttr(ctx context.Context, bucket, key, versionID, name, value string) (string, error)
+	SetAttr(ctx context.Context, bucket, key, versionID string, seen metadata.VersionID, name, value string) (string, error)
 	SetTags(ctx context.Context, bucket, key, versionID string, tags map[string]string) (string, error)
 }
 

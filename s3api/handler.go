@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/weftstore/weft/internal/tracing"
+	"github.com/weftstore/weft/metadata"
 	"github.com/weftstore/weft/s3api/accesslog"
 	"github.com/weftstore/weft/s3api/sigv4"
 )
@@ -68,7 +69,8 @@ type call struct {
 	ask      question // memory of authorize
 	document asked
 	turn     turn
-	given    *acl // the list of what a service writes; nil: what the headers ask for
+	given    *acl               // the list of what a service writes; nil: what the headers ask for
+	judged   metadata.VersionID // the version by whose list access was decided last
 
 	// vals backs the one-element header values, so that they cost no allocation.
 	vals  [24]string

@@ -126,6 +126,9 @@ func (c *call) putObjectACL() error {
 	if err != nil {
 		return err
 	}
+	if v.ID != c.judged && !c.who().Operator {
+		return metadata.ErrStale
+	}
 	owner := c.owner()
 	if old != nil {
 		owner = old.Owner
@@ -138,7 +141,7 @@ func (c *call) putObjectACL() error {
 	if err != nil {
 		return err
 	}
-	id, err := c.h.cfg.Versions.SetAttr(c.ctx, c.bucket, c.key, versionID, attrACL, text)
+	id, err := c.h.cfg.Versions.SetAttr(c.ctx, c.bucket, c.key, versionID, v.ID, attrACL, text)
 	if err != nil {
 		return err
 	}

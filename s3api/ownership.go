@@ -103,6 +103,7 @@ func (c *call) objectACL(state *bucketState, bucket, key, version string) (*acl,
 	}
 	defer obj.Close()
 	v, _ := obj.Info()
+	c.judged = v.ID
 	return versionACL(v)
 }
 
