@@ -91,11 +91,17 @@ func (x *conditions) ofS3(key string) []string {
 		if x.who.Account == "" {
 			return nil
 		}
-		if x.c.auth.Identity.Presigned {
+		switch id := &x.c.auth.Identity; {
+		case id.Posted:
+			return []string{"POST"}
+		case id.Presigned:
 			return []string{"REST-QUERY-STRING"}
 		}
 		return []string{"REST-HEADER"}
 	case "s3:signatureversion":
+		if x.c.auth.Identity.Version2 {
+			return []string{"AWS"}
+		}
 		return optional("AWS4-HMAC-SHA256", x.who.Account != "")
 	case "s3:signatureage":
 		t, err := time.Parse("20060102T150405Z", x.c.query.get("X-Amz-Date"))

@@ -1,6 +1,9 @@
 package s3api
 
 import (
+	"crypto/hmac"
+	"crypto/sha1"
+	"encoding/base64"
 	"io"
 	"strings"
 	"testing"
@@ -145,6 +148,31 @@ func TestRepeatedHeaders(t *testing.T) {
 		}
 		if got := cell.answer(r); got != "AccessDenied" {
 			t.Errorf("%s: %s, then %s: %s", c.name, c.first, c.second, got)
+		}
+	}
+}
+
+// TestFormConditions: policies can tell forms, and the version of their signature.
+func TestFormConditions(t *testing.T) {
+	form4 := signed(`{"bucket":"bucket"},{"key":"k"}`, "key", "k")
+	policy := base64.StdEncoding.EncodeToString([]byte(`{"expiration":"2100-01-01T00:00:00Z","conditions":[{"bucket":"bucket"},{"key":"k"}]}`))
+	h := hmac.New(sha1.New, []byte("secret"))
+	h.Write([]byte(policy))
+	form2 := []string{"key", "k", "AWSAccessKeyId", "AKIA", "policy", policy, "signature", base64.StdEncoding.EncodeToString(h.Sum(nil))}
+	for _, c := range []struct {
+		form            []string
+		condition, want string
+	}{
+		{form4, `"StringNotEquals":{"s3:authType":"REST-HEADER"}`, "AccessDenied"},
+		{form4, `"StringNotEquals":{"s3:authType":"POST"}`, "allowed"},
+		{form4, `"StringEquals":{"s3:signatureversion":"AWS"}`, "allowed"},
+		{form2, `"StringEquals":{"s3:signatureversion":"AWS"}`, "AccessDenied"},
+		{form2, `"StringNotEquals":{"s3:signatureversion":"AWS4-HMAC-SHA256"}`, "AccessDenied"},
+	} {
+		deny := `{"Effect":"Deny","Action":"s3:PutObject","Resource":"*","Condition":{` + c.condition + `}}`
+		cell := newCell(t, userOf(accountA, document(t, allowAll, deny)), "")
+		if got := cell.answer(cell.request("POST", &matrixRow{target: "/bucket", body: postForm(c.form...), header: postHeader})); got != c.want {
+			t.Errorf("%v, denied if %s: %s", c.form, c.condition, got)
 		}
 	}
 }

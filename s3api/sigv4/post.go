@@ -65,7 +65,7 @@ func (v *Verifier) verifyForm4(ctx context.Context, f *Post) (*Result, error) {
 	if !equalHex(v.keys.get(cred, key.Secret).sign(hex[:0], []byte(f.Policy), &sum), f.Signature) {
 		return nil, ErrSignatureDoesNotMatch.with(Field{"AWSAccessKeyId", clip(cred.accessKey)}, Field{"StringToSign", clip(f.Policy)})
 	}
-	return formResult(cred.accessKey, &key), nil
+	return formResult(cred.accessKey, &key, false), nil
 }
 
 // verifyForm2 is HMAC-SHA1 over the policy. The hash is old and, in an HMAC, not broken.
@@ -86,11 +86,11 @@ func (v *Verifier) verifyForm2(ctx context.Context, f *Post) (*Result, error) {
 	if err != nil || subtle.ConstantTimeCompare(h.Sum(nil), given) != 1 {
 		return nil, ErrSignatureDoesNotMatch.with(Field{"AWSAccessKeyId", clip(f.AccessKey)}, Field{"StringToSign", clip(f.Policy)})
 	}
-	return formResult(f.AccessKey, &key), nil
+	return formResult(f.AccessKey, &key, true), nil
 }
 
-func formResult(accessKey string, key *Key) *Result {
-	return &Result{Mode: PayloadUnsigned, Identity: Identity{AccessKey: accessKey, Owner: key.Owner}}
+func formResult(accessKey string, key *Key, version2 bool) *Result {
+	return &Result{Mode: PayloadUnsigned, Identity: Identity{AccessKey: accessKey, Posted: true, Version2: version2, Owner: key.Owner}}
 }
 
 func (v *Verifier) lookupForm(ctx context.Context, accessKey, token string) (Key, error) {

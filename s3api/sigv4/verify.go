@@ -48,6 +48,8 @@ type Verifier struct {
 type Identity struct {
 	AccessKey string // empty for an anonymous request
 	Presigned bool   // the signature was in the query
+	Posted    bool   // the signature was in a form
+	Version2  bool   // that of the form was of version 2
 	Owner     any    // what Lookup said; nil for an anonymous request
 }
 
