@@ -69,3 +69,39 @@ func TestLimits(t *testing.T) {
 		}
 	})
 }
+
+// TestFormLimits: an upload by a form is a request of who signed it.
+func TestFormLimits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		limited := rootOf(accountA)
+		limited.Limits = fair.Rates{Requests: 10, Bandwidth: 1 << 20}
+		lookup := func(context.Context, string, string) (sigv4.Key, error) {
+			return sigv4.Key{Secret: "secret", Owner: limited}, nil
+		}
+		e := newEnv(t, func(c *Config) {
+			c.Auth, c.Gate, c.Meter = &sigv4.Verifier{Lookup: lookup}, fair.NewGate(4, 100), fair.NewMeter()
+			c.Now = time.Now
+		})
+		if _, err := e.db.MakeBucket(t.Context(), metadata.Bucket{Name: "bucket", Owner: accountA}); err != nil {
+			t.Fatal(err)
+		}
+		form := postFile(strings.Repeat("x", 3<<20), signed(`{"bucket":"bucket"},{"key":"k"}`, "key", "k")...)
+		start := time.Now()
+		if w := e.post(form); w.Code != 204 {
+			t.Fatalf("%d %s", w.Code, w.Body)
+		}
+		if took := time.Since(start); took < 1900*time.Millisecond { // what is buffered with the fields is free
+			t.Errorf("3 MiB took %s", took)
+		}
+		time.Sleep(time.Minute)
+		form, start = postForm(signed(`{"bucket":"bucket"},{"key":"k"}`, "key", "k")...), time.Now()
+		for range 20 {
+			if w := e.post(form); w.Code != 204 {
+				t.Fatalf("%d %s", w.Code, w.Body)
+			}
+		}
+		if took := time.Since(start); took < 900*time.Millisecond {
+			t.Errorf("20 requests took %s", took)
+		}
+	})
+}
