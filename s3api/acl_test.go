@@ -198,6 +198,24 @@ func TestForeignDenied(t *testing.T) {
 	}
 }
 
+// TestBrokenSource: a bucket with a configuration that cannot be read is for its own owner
+// only, also as the source of a copy.
+func TestBrokenSource(t *testing.T) {
+	e := newACLEnv(t, ownerWriter)
+	e.must("A", "PUT", "/bucket", "")
+	e.must("A", "PUT", "/bucket/k", "x", "X-Amz-Acl: public-read")
+	e.must("B", "PUT", "/mine", "")
+	e.must("B", "PUT", "/mine/k", "", "X-Amz-Copy-Source: /bucket/k")
+	if err := e.db.SetBucketConfig(t.Context(), "bucket", configPublicBlock, "nonsense"); err != nil {
+		t.Fatal(err)
+	}
+	e.h.buckets.forget("bucket")
+	if w := e.as("B", "PUT", "/mine/k", "", "X-Amz-Copy-Source: /bucket/k"); w.Code != 403 {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	e.must("A", "GET", "/bucket/k", "")
+}
+
 func aclDoc(owner string, grants ...string) string {
 	s := "<AccessControlPolicy><Owner><ID>" + CanonicalID(owner) + "</ID></Owner><AccessControlList>"
 	for i := 0; i < len(grants); i += 2 {

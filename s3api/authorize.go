@@ -29,7 +29,7 @@ func (c *call) authorize() error {
 		return errAccessDenied
 	case r.open:
 		return nil
-	case r.recovers && c.isOwnersRoot(who):
+	case r.recovers && c.state.isOwnersRoot(who):
 		return nil
 	case who.Operator && (c.state == nil || c.state.policy == nil && !c.state.broken) && c.route.Header == "":
 		return nil
@@ -62,8 +62,8 @@ func (c *call) openBucket() (err error) {
 	return err
 }
 
-func (c *call) isOwnersRoot(who *Principal) bool {
-	return who.Operator || who.Root && c.state != nil && who.Account == c.state.owner && who.Session == nil
+func (b *bucketState) isOwnersRoot(who *Principal) bool {
+	return who.Operator || who.Root && b != nil && who.Account == b.owner && who.Session == nil
 }
 
 // checkOwners compares the owners that the client expects, by account or canonical id.
@@ -123,7 +123,7 @@ func (c *call) allowed(who *Principal, n *need) (bool, error) {
 	owner := who.Account
 	if state != nil {
 		owner = state.owner
-		if state.broken && !c.isOwnersRoot(who) {
+		if state.broken && !state.isOwnersRoot(who) {
 			return false, nil
 		}
 		if state.public && state.block.RestrictPublicBuckets && who.Account != owner && !who.Operator && who.Service == "" {
