@@ -34,6 +34,8 @@ var (
 	ErrQuota = errors.New("quota exceeded")
 	// ErrStale: the record changed since the caller read it; nothing was done.
 	ErrStale = errors.New("record changed")
+	// ErrReplaced: the bucket of WithBucket was deleted, and another has its name.
+	ErrReplaced = errors.New("bucket was replaced by another of its name")
 	// ErrTooLarge: a key or a value is beyond the limits of KV.
 	ErrTooLarge = errors.New("key or value too large")
 	// ErrFenced: the process lost the right to commit; nothing was done.

@@ -129,9 +129,20 @@ func (db *DB) updateIn(ctx context.Context, op, bucket string, fn func(Txn, *scr
 			if err != nil {
 				return err
 			}
+			if seen, _ := ctx.Value(seenKey{}).(*Bucket); seen != nil && seen.Name == bucket && seen.ID != b.ID {
+				return ErrReplaced
+			}
 			return fn(t, s, b)
 		})
 	})
+}
+
+type seenKey struct{}
+
+// WithBucket has changes in the bucket fail with ErrReplaced when it is another one than
+// seen by then.
+func WithBucket(ctx context.Context, seen *Bucket) context.Context {
+	return context.WithValue(ctx, seenKey{}, seen)
 }
 
 // in calls do with the partition where a bucket was last, or would be placed; when do

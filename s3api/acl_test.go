@@ -181,6 +181,34 @@ func TestReplacedUnderACL(t *testing.T) {
 	e.must("A", "PUT", "/bucket/k?acl", aclDoc(accountA))
 }
 
+// TestReplacedBucket: what was allowed in a bucket does nothing to one of another account
+// that has its name when the body is there.
+func TestReplacedBucket(t *testing.T) {
+	e := newACLEnv(t, ownerEnforced)
+	e.must("B", "PUT", "/bucket", "")
+	open := `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"` + accountB + `"},"Action":"s3:*","Resource":["arn:aws:s3:::bucket","arn:aws:s3:::bucket/*"]}]}`
+	for target, body := range map[string]string{"/bucket?policy": open, "/bucket/k": "x", "/bucket?versioning": "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>", "/bucket?tagging": tagDoc} {
+		r := httptest.NewRequest("PUT", "http://localhost"+target, &replacing{strings.NewReader(body), func() {
+			e.must("B", "DELETE", "/bucket", "")
+			e.must("A", "PUT", "/bucket", "")
+		}})
+		r.ContentLength = int64(len(body))
+		r.Header.Set("Authorization", "B")
+		if w := e.serve(r); w.Code != 503 {
+			t.Errorf("%s: %d %s", target, w.Code, w.Body)
+		}
+		if w := e.as("B", "PUT", target, body); w.Code != 403 {
+			t.Errorf("%s, again: %d %s", target, w.Code, w.Body)
+		}
+		if w := e.as("A", "DELETE", "/bucket", ""); w.Code != 204 {
+			t.Errorf("%s: %d %s", target, w.Code, w.Body)
+			e.must("A", "DELETE", "/bucket/k", "")
+			e.must("A", "DELETE", "/bucket", "")
+		}
+		e.must("B", "PUT", "/bucket", "")
+	}
+}
+
 // TestForeignDenied: the bucket's owner may refuse access to what others own in it.
 func TestForeignDenied(t *testing.T) {
 	e := newACLEnv(t, ownerWriter)

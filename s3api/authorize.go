@@ -2,6 +2,7 @@ package s3api
 
 import (
 	"errors"
+	"net/http"
 
 	"github.com/weftstore/weft/metadata"
 	"github.com/weftstore/weft/s3api/policy"
@@ -59,6 +60,10 @@ func (c *call) openBucket() (err error) {
 		return errInvalidBucketName
 	}
 	c.state, err = c.h.buckets.get(c.ctx, c.h.cfg.Buckets, c.bucket, c.h.cfg.Now())
+	if err == nil && c.r.Method != http.MethodGet && c.r.Method != http.MethodHead {
+		// A body may take its time, and somebody else have a bucket of the name then.
+		c.ctx = metadata.WithBucket(c.ctx, c.state.Bucket)
+	}
 	return err
 }
 

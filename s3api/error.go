@@ -102,6 +102,7 @@ var translations = [...]struct {
 	{metadata.ErrQuota, errQuotaExceeded},
 	{metadata.ErrOutboxFull, errSlowDown.saying("Events of this bucket wait for a destination that is away, and there is no room for more.")},
 	{metadata.ErrStale, errConditionalRequestConflict},
+	{metadata.ErrReplaced, errServiceUnavailable},
 	{store.ErrBusy, errSlowDown},
 	{fair.ErrRate, errSlowDown},
 	{store.ErrFull, errInsufficientStorage},

@@ -149,7 +149,11 @@ func (c *call) serve() error {
 		return err
 	}
 	c.withOrigin()
-	return c.hide(c.route.run(c))
+	err = c.hide(c.route.run(c))
+	if errors.Is(err, metadata.ErrReplaced) {
+		c.h.buckets.forget(c.bucket) // the next try is about the new one
+	}
+	return err
 }
 
 // IsService tells whether a request is about the service and no bucket of it.
