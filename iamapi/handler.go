@@ -227,8 +227,20 @@ func (q *query) authorize(a *action, name string) error {
 }
 
 func (q *query) allowed(action, on string) bool {
-	r := &policy.Request{Principal: &q.who.Principal, Action: action, Resource: on, Context: q.globals()}
+	r := &policy.Request{Principal: &q.who.Principal, Action: action, Resource: on, Context: q.conditions(action)}
 	return policy.Decide(r, &policy.Policies{Identity: q.who.Policies, Session: q.who.Session, Owner: q.account})
+}
+
+// conditions are the globals, and the policy that is attached or detached.
+func (q *query) conditions(action string) policy.Context {
+	if !strings.HasPrefix(action, "iam:Attach") && !strings.HasPrefix(action, "iam:Detach") {
+		return q.globals()
+	}
+	arn := q.param("PolicyArn")
+	if name, err := q.policyOf(arn); err == nil {
+		arn = policyARN(q.account, name) // a built-in one has another ARN, too
+	}
+	return &trustContext{q.globals(), map[string][]string{"iam:policyarn": {arn}}}
 }
 
 func (q *query) globals() *s3api.Globals {

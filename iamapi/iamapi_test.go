@@ -339,6 +339,22 @@ func TestResource(t *testing.T) {
 	}
 }
 
+// TestPolicyARN: somebody may attach some policies and not others.
+func TestPolicyARN(t *testing.T) {
+	r := newRig(t, nil)
+	const admin = "arn:aws:iam::aws:policy/AdministratorAccess"
+	but := r.user("but", `{"Effect":"Allow","Action":"iam:*UserPolicy","Resource":"*","Condition":{"ArnNotEquals":{"iam:PolicyARN":"`+admin+`"}}}`)
+	one := r.user("one", `{"Effect":"Allow","Action":"iam:AttachUserPolicy","Resource":"*","Condition":{"ArnLike":{"iam:PolicyARN":"arn:aws:iam::aws:policy/AmazonS3*"}}}`)
+	for _, as := range []signer{but, one} {
+		for _, arn := range []string{admin, policyARN(r.account, "x") + "/../AdministratorAccess", "arn:aws:iam::" + r.account + ":policy/AdministratorAccess"} {
+			if w := r.ask(as, "iam", "AttachUserPolicy", "UserName", "one", "PolicyArn", arn); w.Code < 400 {
+				t.Errorf("%s: %d %s", arn, w.Code, w.Body)
+			}
+		}
+		r.ok(as, "AttachUserPolicy", "UserName", "one", "PolicyArn", "arn:aws:iam::aws:policy/AmazonS3FullAccess")
+	}
+}
+
 // TestSignature: what is signed is the body, for the service, at the time.
 func TestSignature(t *testing.T) {
 	r := newRig(t, nil)

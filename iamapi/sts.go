@@ -102,7 +102,7 @@ func (q *query) ask(action string, more map[string][]string) (*identity.Assume, 
 	return a, nil
 }
 
-// trustContext are the values of conditions in trust policies.
+// trustContext are the values of conditions in trust policies, or what else the globals lack.
 type trustContext struct {
 	*s3api.Globals
 	values map[string][]string
