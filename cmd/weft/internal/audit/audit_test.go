@@ -151,6 +151,26 @@ func TestWebhook(t *testing.T) {
 	}
 }
 
+// TestWebhookSecrets: the log does not tell what is secret in the receiver's address.
+func TestWebhookSecrets(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }))
+	address := strings.Replace(server.URL, "://", "://user:password@", 1) + "/?token=secret"
+	s := &spool{hook: Webhook{URL: address, Spool: t.TempDir(), Client: server.Client()}, limit: 1 << 20, wake: make(chan struct{}, 1)}
+	if _, err := s.Write([]byte("{}\n")); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.seal(); err != nil {
+		t.Fatal(err)
+	}
+	for _, why := range []string{"refused", "away"} {
+		_, err := s.sendOldest(t.Context())
+		if err == nil || strings.Contains(err.Error(), "password") || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: %v", why, err)
+		}
+		server.Close()
+	}
+}
+
 // TestSpoolFull: what does not fit on the disk is refused, and there is room again later.
 func TestSpoolFull(t *testing.T) {
 	s := &spool{hook: Webhook{Spool: t.TempDir()}, limit: 3 << 20, wake: make(chan struct{}, 1)}

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -215,12 +216,15 @@ func (s *spool) sendOldest(ctx context.Context) (bool, error) {
 	}
 	resp, err := s.hook.Client.Do(req)
 	if err != nil {
+		if ue, ok := errors.AsType[*url.Error](err); ok {
+			err = ue.Err // without the address, which may have a password or a token
+		}
 		return false, err
 	}
 	defer resp.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10))
 	if resp.StatusCode/100 != 2 {
-		return false, fmt.Errorf("%s answers %d", s.hook.URL, resp.StatusCode)
+		return false, fmt.Errorf("it answers %d", resp.StatusCode)
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return false, err
