@@ -86,7 +86,7 @@ var faultCases = []faultCase{
 		return err
 	}},
 	{"set tags", func(ctx context.Context, db *metadata.DB, _ *fixture) error {
-		_, err := db.SetTags(ctx, "b", "k", "", map[string]string{"a": "b"})
+		_, err := db.SetTags(ctx, "b", "k", "", metadata.VersionID{}, map[string]string{"a": "b"})
 		return err
 	}},
 	{"put part", func(ctx context.Context, db *metadata.DB, f *fixture) error {

@@ -403,7 +403,7 @@ func (m *model) setTags() {
 	v, want := m.find(key, id, v)
 	tags := map[string]string{"t": fmt.Sprint(m.rnd.IntN(100))}
 	m.logf("tags %q %q", key, id)
-	show, err := m.db.SetTags(m.t.Context(), "b", key, id, tags)
+	show, err := m.db.SetTags(m.t.Context(), "b", key, id, metadata.VersionID{}, tags)
 	if !m.check("set tags", err, want) {
 		return
 	}

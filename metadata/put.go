@@ -67,11 +67,14 @@ func putResult(b *Bucket, id VersionID) PutResult {
 	return PutResult{}
 }
 
-// SetTags replaces the tags of a version (id as in Get); nil removes them. It
-// returns the version's id as S3 shows it, "" in a bucket that was never versioned.
-// Errors as Get.
-func (db *DB) SetTags(ctx context.Context, bucket, key, id string, tags map[string]string) (versionID string, err error) {
+// SetTags replaces the tags of a version (id as in Get); nil removes them. seen, unless it is
+// zero, is the version that it must be, else ErrStale. It returns the version's id as S3 shows
+// it, "" in a bucket that was never versioned. Errors as Get.
+func (db *DB) SetTags(ctx context.Context, bucket, key, id string, seen VersionID, tags map[string]string) (versionID string, err error) {
 	return db.editVersion(ctx, "set tags", bucket, key, id, func(v *Version) error {
+		if seen != (VersionID{}) && v.ID != seen {
+			return ErrStale
+		}
 		v.Tags = tags
 		return nil
 	})

@@ -172,7 +172,7 @@ func TestWebhook(t *testing.T) {
 	if _, err := b.db.Put(ctx, "b", &metadata.Version{Key: "k 1", ID: b.db.NewVersionID()}, metadata.Condition{IfNoneMatch: []string{"*"}}); !errors.Is(err, metadata.ErrPrecondition) {
 		t.Fatal(err)
 	}
-	if _, err := b.db.SetTags(ctx, "b", "k 1", "", map[string]string{"a": "b"}); err != nil {
+	if _, err := b.db.SetTags(ctx, "b", "k 1", "", metadata.VersionID{}, map[string]string{"a": "b"}); err != nil {
 		t.Fatal(err)
 	}
 	h.fail = 2

@@ -36,7 +36,7 @@ type Versions interface {
 	Delete(ctx context.Context, bucket, key, versionID string, cond metadata.Condition) (metadata.DeleteResult, error)
 	DeleteMany(ctx context.Context, bucket string, items []metadata.DeleteItem) ([]metadata.DeleteResult, error)
 	SetAttr(ctx context.Context, bucket, key, versionID string, seen metadata.VersionID, name, value string) (string, error)
-	SetTags(ctx context.Context, bucket, key, versionID string, tags map[string]string) (string, error)
+	SetTags(ctx context.Context, bucket, key, versionID string, seen metadata.VersionID, tags map[string]string) (string, error)
 }
 
 // Listings lists keys in UTF-8 order; *metadata.DB does.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/weftstore/weft/metadata"
 	"github.com/weftstore/weft/s3api/policy"
 )
 
@@ -151,6 +152,9 @@ func (x *conditions) objectTags() map[string]string {
 	}
 	defer obj.Close()
 	v, _ := obj.Info()
+	if x.c.judged == (metadata.VersionID{}) {
+		x.c.judged = v.ID
+	}
 	return v.Tags
 }
 

@@ -7,6 +7,8 @@ import (
 	"io"
 	"strings"
 	"testing"
+
+	"github.com/weftstore/weft/metadata"
 )
 
 // counted is a body that tells whether it was read.
@@ -126,6 +128,29 @@ func TestDocumentStored(t *testing.T) {
 	v, _, err := c.db.Get(t.Context(), "bucket", "k", "")
 	if err != nil || v.Tags["a"] != "b" || len(v.Tags) != 1 {
 		t.Errorf("%v, %v", v.Tags, err)
+	}
+}
+
+// TestReplacedUnderTags: tags that were allowed because of those an object has are not put on
+// another that took its place meanwhile.
+func TestReplacedUnderTags(t *testing.T) {
+	c := newCell(t, userOf(accountA, document(t, `{"Effect":"Allow","Action":"s3:PutObjectTagging","Resource":"*","Condition":{"StringEquals":{"s3:ExistingObjectTag/owner":"user"}}}`)), "")
+	put := func(tags map[string]string) {
+		v := &metadata.Version{Key: "k", ID: c.db.NewVersionID(), Null: true, Modified: testTime, Tags: tags}
+		if _, err := c.db.Put(t.Context(), "source", v, metadata.Condition{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, first := range map[string]func(){"as it was": nil, "replaced": func() { put(nil) }} {
+		put(map[string]string{"owner": "user"})
+		r := c.request("PUT", &matrixRow{target: "/source/k?tagging", body: tagsDoc("owner", "user")})
+		if err := c.signer.SignHeader(r, "UNSIGNED-PAYLOAD", c.h.cfg.Now()); err != nil {
+			t.Fatal(err)
+		}
+		r.Body = io.NopCloser(&replacing{r.Body, first})
+		if w := c.serve(r); (w.Code == 200) != (first == nil) {
+			t.Errorf("%s: %d %s", name, w.Code, w.Body)
+		}
 	}
 }
 

@@ -70,7 +70,7 @@ type call struct {
 	document asked
 	turn     turn
 	given    *acl               // the list of what a service writes; nil: what the headers ask for
-	judged   metadata.VersionID // the version by whose list access was decided last
+	judged   metadata.VersionID // the version by whose list or tags access was decided; zero: by none
 
 	// vals backs the one-element header values, so that they cost no allocation.
 	vals  [24]string
