@@ -145,7 +145,7 @@ type need struct {
 // needs lists what a request must be allowed, the rule's own first.
 func (c *call) needs(r *rule) ([]need, error) {
 	version := ""
-	if c.route.Level == ObjectLevel {
+	if c.route.Level == ObjectLevel && r.action != "PutObject" { // which writes a new one, whatever the query says
 		version = c.query.get("versionId")
 	}
 	first := need{action: "s3:" + r.action, bucket: c.bucket, key: c.key, version: version}

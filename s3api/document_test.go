@@ -154,6 +154,23 @@ func TestReplacedUnderTags(t *testing.T) {
 	}
 }
 
+// TestVersionOfWrite: a write is judged by the tags of the current version, whichever version
+// the query names.
+func TestVersionOfWrite(t *testing.T) {
+	c := newCell(t, userOf(accountA, document(t, allowAll, `{"Effect":"Deny","Action":"s3:PutObject","Resource":"*","Condition":{"StringEquals":{"s3:ExistingObjectTag/final":"yes"}}}`)), "")
+	v := &metadata.Version{Key: "k", ID: c.db.NewVersionID(), Modified: testTime, Tags: map[string]string{"final": "yes"}}
+	if _, err := c.db.Put(t.Context(), "bucket", v, metadata.Condition{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, target := range []string{"/bucket/k", "/bucket/k?versionId={version}"} {
+		for _, header := range [][]string{nil, {"X-Amz-Copy-Source", "/source/k"}} {
+			if got := c.send("PUT", &matrixRow{target: target, header: header}); got != "AccessDenied" {
+				t.Errorf("%s %s: %s", target, header, got)
+			}
+		}
+	}
+}
+
 // TestRepeatedHeaders: of a header that is there twice policies see what the operation does.
 func TestRepeatedHeaders(t *testing.T) {
 	const sse, acl = "X-Amz-Server-Side-Encryption", "X-Amz-Acl"
