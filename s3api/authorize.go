@@ -146,7 +146,11 @@ func (c *call) allowed(who *Principal, n *need) (bool, error) {
 		}
 	}
 	q.request = policy.Request{Principal: &who.Principal, Action: n.action, Resource: n.arn(), Context: &q.conditions}
-	return c.decide()
+	ok, err := c.decide()
+	if err == nil {
+		err = q.conditions.failed
+	}
+	return ok && err == nil, err
 }
 
 // question is what policies are asked; it is part of a call, so that a question costs

@@ -2,6 +2,7 @@ package s3api
 
 import (
 	"crypto/tls"
+	"errors"
 	"maps"
 	"slices"
 	"strconv"
@@ -23,6 +24,7 @@ type conditions struct {
 	// asked: a key about the document was, before it was read; inVariable: as a variable
 	// of the policy.
 	asked, inVariable bool
+	failed            error // what could not be read
 }
 
 // headerKeys are condition keys that are a header of the request.
@@ -148,6 +150,9 @@ func (x *conditions) objectTags() map[string]string {
 	}
 	obj, err := x.c.h.cfg.Objects.Open(x.c.ctx, x.need.bucket, x.need.key, x.need.version)
 	if err != nil {
+		if !errors.Is(err, metadata.ErrNoSuchKey) && !errors.Is(err, metadata.ErrNoSuchVersion) {
+			x.failed = err
+		}
 		return nil
 	}
 	defer obj.Close()

@@ -1,6 +1,7 @@
 package s3api
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/sha1"
 	"encoding/base64"
@@ -150,6 +151,35 @@ func TestReplacedUnderTags(t *testing.T) {
 		r.Body = io.NopCloser(&replacing{r.Body, first})
 		if w := c.serve(r); (w.Code == 200) != (first == nil) {
 			t.Errorf("%s: %d %s", name, w.Code, w.Body)
+		}
+	}
+}
+
+// unreadable are objects of which nothing can be said the first time.
+type unreadable struct {
+	Objects
+	err error
+}
+
+func (u *unreadable) Open(ctx context.Context, bucket, key, versionID string) (Object, error) {
+	if err := u.err; err != nil {
+		u.err = nil
+		return nil, err
+	}
+	return u.Objects.Open(ctx, bucket, key, versionID)
+}
+
+// TestUnreadableTags: what denies by an object's tags does so, too, when they cannot be read.
+func TestUnreadableTags(t *testing.T) {
+	c := newCell(t, userOf(accountA, document(t, allowAll, `{"Effect":"Deny","Action":"s3:*","Resource":"*","Condition":{"StringEquals":{"s3:ExistingObjectTag/final":"yes"}}}`)), "")
+	for _, method := range []string{"PUT", "GET", "DELETE"} {
+		c.h.cfg.Objects = &unreadable{c.objects, metadata.ErrUnavailable}
+		r := c.request(method, &matrixRow{target: "/bucket/k"})
+		if err := c.signer.SignHeader(r, "UNSIGNED-PAYLOAD", c.h.cfg.Now()); err != nil {
+			t.Fatal(err)
+		}
+		if w := c.serve(r); w.Code != 503 {
+			t.Errorf("%s: %d %s", method, w.Code, w.Body)
 		}
 	}
 }
