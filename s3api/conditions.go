@@ -134,8 +134,11 @@ func (x *conditions) ofS3(key string) []string {
 
 func tagKeys(tags map[string]string) []string { return slices.Sorted(maps.Keys(tags)) }
 
-// requestTags are those of the header.
+// requestTags are those of the header, unless they are the source's.
 func (x *conditions) requestTags() map[string]string {
+	if x.c.route.Operation == "CopyObject" && x.c.r.Header.Get("X-Amz-Tagging-Directive") != "REPLACE" {
+		return nil
+	}
 	tags, err := headerTags(x.c.r.Header)
 	if err != nil {
 		return nil // the operation will refuse it

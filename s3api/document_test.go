@@ -155,6 +155,17 @@ func TestReplacedUnderTags(t *testing.T) {
 	}
 }
 
+// TestTagsOfCopy: the tags that a copy does not get are not asked about.
+func TestTagsOfCopy(t *testing.T) {
+	c := newCell(t, userOf(accountA, document(t, allowAll, `{"Effect":"Deny","Action":"s3:PutObject","Resource":"*","Condition":{"StringNotEquals":{"s3:RequestObjectTag/class":"open"}}}`)), "")
+	for directive, want := range map[string]string{"COPY": "AccessDenied", "REPLACE": "allowed"} {
+		row := &matrixRow{target: "/bucket/copy", header: []string{"X-Amz-Copy-Source", "/source/k", "X-Amz-Tagging", "class=open", "X-Amz-Tagging-Directive", directive}}
+		if got := c.send("PUT", row); got != want {
+			t.Errorf("%s: %s", directive, got)
+		}
+	}
+}
+
 // unreadable are objects of which nothing can be said the first time.
 type unreadable struct {
 	Objects
