@@ -25,6 +25,8 @@ type conditions struct {
 	// of the policy.
 	asked, inVariable bool
 	failed            error // what could not be read
+	tagsRead          bool
+	tags              map[string]string // of the object
 }
 
 // headerKeys are condition keys that are a header of the request.
@@ -146,8 +148,15 @@ func (x *conditions) requestTags() map[string]string {
 	return tags
 }
 
-// objectTags are those that the object has now.
+// objectTags are those that the object has now, read once however many conditions there are.
 func (x *conditions) objectTags() map[string]string {
+	if !x.tagsRead {
+		x.tagsRead, x.tags = true, x.readTags()
+	}
+	return x.tags
+}
+
+func (x *conditions) readTags() map[string]string {
 	if checkVersionID(x.need.version) != nil {
 		return nil
 	}

@@ -169,10 +169,12 @@ func TestTagsOfCopy(t *testing.T) {
 // unreadable are objects of which nothing can be said the first time.
 type unreadable struct {
 	Objects
-	err error
+	err   error
+	opens int
 }
 
 func (u *unreadable) Open(ctx context.Context, bucket, key, versionID string) (Object, error) {
+	u.opens++
 	if err := u.err; err != nil {
 		u.err = nil
 		return nil, err
@@ -184,7 +186,7 @@ func (u *unreadable) Open(ctx context.Context, bucket, key, versionID string) (O
 func TestUnreadableTags(t *testing.T) {
 	c := newCell(t, userOf(accountA, document(t, allowAll, `{"Effect":"Deny","Action":"s3:*","Resource":"*","Condition":{"StringEquals":{"s3:ExistingObjectTag/final":"yes"}}}`)), "")
 	for _, method := range []string{"PUT", "GET", "DELETE"} {
-		c.h.cfg.Objects = &unreadable{c.objects, metadata.ErrUnavailable}
+		c.h.cfg.Objects = &unreadable{Objects: c.objects, err: metadata.ErrUnavailable}
 		r := c.request(method, &matrixRow{target: "/bucket/k"})
 		if err := c.signer.SignHeader(r, "UNSIGNED-PAYLOAD", c.h.cfg.Now()); err != nil {
 			t.Fatal(err)
@@ -192,6 +194,20 @@ func TestUnreadableTags(t *testing.T) {
 		if w := c.serve(r); w.Code != 503 {
 			t.Errorf("%s: %d %s", method, w.Code, w.Body)
 		}
+	}
+}
+
+// TestTagsReadOnce: an object is read once for all conditions on its tags.
+func TestTagsReadOnce(t *testing.T) {
+	var conditions []string
+	for i := range 50 {
+		conditions = append(conditions, `"s3:ExistingObjectTag/`+itoa(i)+`":"x"`)
+	}
+	c := newCell(t, userOf(accountA, document(t, allowAll, `{"Effect":"Deny","Action":"s3:*","Resource":"*","Condition":{"StringNotEquals":{`+strings.Join(conditions, ",")+`},"Null":{"aws:username":"true"}}}`)), "")
+	objects := &unreadable{Objects: c.objects}
+	c.h.cfg.Objects = objects
+	if got := c.send("DELETE", &matrixRow{target: "/bucket/k"}); got != "allowed" || objects.opens != 1 {
+		t.Errorf("%s, %d reads", got, objects.opens)
 	}
 }
 
