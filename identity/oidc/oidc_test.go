@@ -28,3 +28,16 @@ func FuzzIssuer(f *testing.F) {
 		}
 	})
 }
+
+// TestValuesByCase: a claim that is written as asked for is not mistaken for another.
+func TestValuesByCase(t *testing.T) {
+	c := &Claims{All: map[string]any{"sub": "me", "Sub": "you", "SUB": "you", "a": map[string]any{"b": "inner"}, "a.b": "outer"}}
+	for range 100 {
+		if sub, ab := c.Values("sub"), c.Values("a.b"); len(sub) != 1 || sub[0] != "me" || len(ab) != 1 || ab[0] != "outer" {
+			t.Fatalf("%q, %q", sub, ab)
+		}
+		if other := c.Values("sUb"); len(other) != 1 || other[0] != c.Values("suB")[0] {
+			t.Fatalf("%q", other)
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"crypto/rsa"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -111,7 +112,8 @@ func (v *Verifier) signed(ctx context.Context, issuer string, token *jwt.JSONWeb
 }
 
 // Values are the texts of a claim, nil if there is none. A dot leads into an object, as
-// in "realm_access.roles"; names match without case.
+// in "realm_access.roles"; names match without case, but the
+// one that is written so comes first.
 func (c *Claims) Values(name string) []string {
 	switch strings.ToLower(name) {
 	case "aud":
@@ -123,7 +125,11 @@ func (c *Claims) Values(name string) []string {
 }
 
 func values(object map[string]any, name string, depth int) []string {
-	for k, v := range object {
+	if v, ok := object[name]; ok {
+		return texts(v)
+	}
+	for _, k := range slices.Sorted(maps.Keys(object)) { // of several the same every time
+		v := object[k]
 		if strings.EqualFold(k, name) {
 			return texts(v)
 		}
