@@ -114,7 +114,7 @@ func (c Config) withDefaults() (Config, error) {
 		c.Region = "us-east-1"
 	}
 	if c.OwnerID == "" {
-		c.OwnerID = "77656674000000000000000000000000000000000000000000000000726f6f74"
+		c.OwnerID = rootCanonical
 	}
 	if c.Ownership == "" {
 		c.Ownership = ownerEnforced

@@ -155,6 +155,24 @@ func TestReplacedUnderTags(t *testing.T) {
 	}
 }
 
+// TestRootCanonical: policies name the root account by the canonical id that clients are shown.
+func TestRootCanonical(t *testing.T) {
+	user := userOf(RootAccount, document(t, allowAll))
+	user.Canonical = CanonicalID(RootAccount) // as package identity has it
+	for _, who := range []*Principal{Operator(), user} {
+		probe := newCell(t, who, "")
+		r := probe.request("GET", &matrixRow{target: "/"})
+		if err := probe.signer.SignHeader(r, "UNSIGNED-PAYLOAD", probe.h.cfg.Now()); err != nil {
+			t.Fatal(err)
+		}
+		shown := elements(probe.serve(r), "ID")[0]
+		policy := `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::bucket/*"},{"Effect":"Deny","Principal":{"CanonicalUser":"` + shown + `"},"Action":"s3:GetObject","Resource":"arn:aws:s3:::bucket/*"}]}`
+		if got := newCell(t, who, policy).send("GET", &matrixRow{target: "/bucket/k"}); got != "AccessDenied" {
+			t.Errorf("%v: %s", who.ARNs, got)
+		}
+	}
+}
+
 // TestTagsOfCopy: the tags that a copy does not get are not asked about.
 func TestTagsOfCopy(t *testing.T) {
 	c := newCell(t, userOf(accountA, document(t, allowAll, `{"Effect":"Deny","Action":"s3:PutObject","Resource":"*","Condition":{"StringNotEquals":{"s3:RequestObjectTag/class":"open"}}}`)), "")

@@ -12,6 +12,9 @@ import (
 // RootAccount is the account of the root keys and of buckets without an owner.
 const RootAccount = "000000000000"
 
+// rootCanonical is its canonical user id, unless Config has another.
+const rootCanonical = "77656674000000000000000000000000000000000000000000000000726f6f74"
+
 // Principal is who signed a request, with all that is allowed to it on its own side. The
 // Authenticator returns one as the owner of a key; it is read-only. A key whose owner is
 // something else, or nil, is the operator's: that of [Operator].
@@ -43,7 +46,7 @@ type Principal struct {
 // Operator is the principal of the root keys.
 func Operator() *Principal {
 	return &Principal{Operator: true, ID: RootAccount, Principal: policy.Principal{
-		Account: RootAccount, ARNs: []string{"arn:aws:iam::" + RootAccount + ":root"}, Root: true}}
+		Account: RootAccount, Canonical: rootCanonical, ARNs: []string{"arn:aws:iam::" + RootAccount + ":root"}, Root: true}}
 }
 
 var operator = Operator()
@@ -70,9 +73,12 @@ func (h *Handler) canonicalID(account string) string {
 	return CanonicalID(account)
 }
 
-// CanonicalID is the canonical user id of an account other than the root account: it
-// follows from the account's, so that there is nothing to look up or to lose.
+// CanonicalID is the canonical user id of an account. But for the root account's it follows
+// from the account's, so that there is nothing to look up or to lose.
 func CanonicalID(account string) string {
+	if account == RootAccount {
+		return rootCanonical
+	}
 	sum := sha256.Sum256([]byte("weft canonical user id " + account))
 	return hex.EncodeToString(sum[:])
 }
