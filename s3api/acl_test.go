@@ -181,6 +181,23 @@ func TestReplacedUnderACL(t *testing.T) {
 	e.must("A", "PUT", "/bucket/k?acl", aclDoc(accountA))
 }
 
+// TestReplacedUnderRead: what was allowed because of the object that was there, or since there
+// was none, does not show the one that is there a moment later.
+func TestReplacedUnderRead(t *testing.T) {
+	e := newACLEnv(t, ownerWriter)
+	e.must("A", "PUT", "/bucket", "", "X-Amz-Acl: public-read")
+	for _, target := range []string{"/bucket/k", "/bucket/new"} {
+		e.must("A", "PUT", "/bucket/k", "x", "X-Amz-Acl: public-read")
+		e.h.cfg.Objects = &unreadable{Objects: e.objects, then: func() { e.must("A", "PUT", target, "secret") }}
+		if w := e.as("B", "GET", target, ""); w.Code < 400 {
+			t.Errorf("%s: %d %s", target, w.Code, w.Body)
+		}
+		if w := e.as("B", "GET", target, ""); w.Code != 403 {
+			t.Errorf("%s, again: %d %s", target, w.Code, w.Body)
+		}
+	}
+}
+
 // TestReplacedBucket: what was allowed in a bucket does nothing to one of another account
 // that has its name when the body is there.
 func TestReplacedBucket(t *testing.T) {

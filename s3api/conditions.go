@@ -165,6 +165,7 @@ func (x *conditions) readTags() map[string]string {
 		if !errors.Is(err, metadata.ErrNoSuchKey) && !errors.Is(err, metadata.ErrNoSuchVersion) {
 			x.failed = err
 		}
+		x.c.absent = x.c.absent || x.failed == nil
 		return nil
 	}
 	defer obj.Close()

@@ -189,6 +189,8 @@ type unreadable struct {
 	Objects
 	err   error
 	opens int
+	after int // how many Opens then is called; 0 is 1
+	then  func()
 }
 
 func (u *unreadable) Open(ctx context.Context, bucket, key, versionID string) (Object, error) {
@@ -197,7 +199,12 @@ func (u *unreadable) Open(ctx context.Context, bucket, key, versionID string) (O
 		u.err = nil
 		return nil, err
 	}
-	return u.Objects.Open(ctx, bucket, key, versionID)
+	obj, err := u.Objects.Open(ctx, bucket, key, versionID)
+	if then := u.then; then != nil && u.opens >= u.after {
+		u.then = nil
+		then()
+	}
+	return obj, err
 }
 
 // TestUnreadableTags: what denies by an object's tags does so, too, when they cannot be read.
@@ -241,6 +248,34 @@ func TestVersionOfWrite(t *testing.T) {
 		for _, header := range [][]string{nil, {"X-Amz-Copy-Source", "/source/k"}} {
 			if got := c.send("PUT", &matrixRow{target: target, header: header}); got != "AccessDenied" {
 				t.Errorf("%s %s: %s", target, header, got)
+			}
+		}
+	}
+}
+
+// TestReplacedUnderTaggedRead is TestReplacedUnderRead for what tags allow.
+func TestReplacedUnderTaggedRead(t *testing.T) {
+	for target, reads := range map[string]int{"/source/k": 1, "/source/k?attributes": 2, "/source/k?tagging": 1} {
+		c := newCell(t, userOf(accountA, document(t, `{"Effect":"Allow","Action":"s3:GetObject*","Resource":"*","Condition":{"StringEquals":{"s3:ExistingObjectTag/open":"yes"}}}`)), "")
+		put := func(tags map[string]string) {
+			v := &metadata.Version{Key: "k", ID: c.db.NewVersionID(), Null: true, Modified: testTime, Tags: tags}
+			if _, err := c.db.Put(t.Context(), "source", v, metadata.Condition{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		put(map[string]string{"open": "yes"})
+		for _, want := range []int{200, 503, 403} {
+			objects := &unreadable{Objects: c.objects, after: reads}
+			if want == 503 {
+				objects.then = func() { put(nil) }
+			}
+			c.h.cfg.Objects = objects
+			r := c.request("GET", &matrixRow{target: target, header: []string{"X-Amz-Object-Attributes", "ETag"}})
+			if err := c.signer.SignHeader(r, "UNSIGNED-PAYLOAD", c.h.cfg.Now()); err != nil {
+				t.Fatal(err)
+			}
+			if w := c.serve(r); w.Code != want {
+				t.Errorf("%s: %d, want %d: %s", target, w.Code, want, w.Body)
 			}
 		}
 	}

@@ -71,6 +71,7 @@ type call struct {
 	turn     turn
 	given    *acl               // the list of what a service writes; nil: what the headers ask for
 	judged   metadata.VersionID // the version by whose list or tags access was decided; zero: by none
+	absent   bool               // there was no such object then
 
 	// vals backs the one-element header values, so that they cost no allocation.
 	vals  [24]string

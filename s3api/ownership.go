@@ -55,6 +55,7 @@ func (c *call) byList(who *Principal, n *need, state *bucketState, p *policy.Pol
 	if act.object && !(n.action == "s3:PutObjectAcl" && c.route.Operation != "PutObjectAcl") {
 		var err error
 		list, err = c.objectACL(state, n.bucket, n.key, n.version)
+		c.absent = c.absent || errors.Is(err, metadata.ErrNoSuchKey)
 		if errors.Is(err, metadata.ErrNoSuchKey) && state.acl != nil {
 			// Who may list the bucket is told that there is no such object.
 			p.Granted = state.acl.grants(who, c.h.canonicalID(who.Account), permRead, state.block.IgnorePublicAcls)
@@ -105,6 +106,15 @@ func (c *call) objectACL(state *bucketState, bucket, key, version string) (*acl,
 	v, _ := obj.Info()
 	c.judged = v.ID
 	return versionACL(v)
+}
+
+// unjudged refuses to show a version that came after access was decided by another, or by
+// there being none.
+func (c *call) unjudged(v *metadata.Version) error {
+	if c.absent || c.judged != (metadata.VersionID{}) && v.ID != c.judged {
+		return errServiceUnavailable
+	}
+	return nil
 }
 
 func versionACL(v *metadata.Version) (*acl, error) {

@@ -166,6 +166,9 @@ func (c *call) lookVersion() (*metadata.Version, error) {
 	}
 	defer obj.Close()
 	v, id := obj.Info()
+	if err := c.unjudged(v); err != nil {
+		return nil, err
+	}
 	if id != "" {
 		c.set("X-Amz-Version-Id", id)
 	}
