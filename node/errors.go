@@ -27,6 +27,9 @@ var (
 // errForeign: the directory holds another target than it should.
 var errForeign = fmt.Errorf("another target is in the directory: %w", extent.ErrOffline)
 
+// ErrInUse says that another process serves the directory.
+var ErrInUse = fmt.Errorf("another process serves it: stop that one: %w", extent.ErrOffline)
+
 // status is the first byte of a reply.
 type status uint8
 

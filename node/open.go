@@ -2,11 +2,14 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/weftstore/weft/internal/vfs"
 	"github.com/weftstore/weft/node/extent"
@@ -27,6 +30,12 @@ func OpenExtent(dir, indexDir string, o OpenOptions) (Backend, extent.Identity, 
 		(o.Expect.Deployment != [16]byte{} && o.Expect.Deployment != sb.Deployment) {
 		return nil, sb.Identity, fmt.Errorf("open target in %s: %w: it is %s", dir, errForeign, sb.Identity)
 	}
+	var lock *os.File
+	if o.Epoch == 0 { // else the epoch keeps others away
+		if lock, err = lockDir(dir); err != nil {
+			return nil, sb.Identity, fmt.Errorf("open target in %s: %w", dir, err)
+		}
+	}
 	cfg := extent.Config{FS: fsys, Identity: sb.Identity, Epoch: o.Epoch, Guard: o.Guard, Events: logEvents(o, dir)}
 	if indexDir != "" {
 		cfg.IndexPath = indexPath(indexDir, sb.Target)
@@ -40,9 +49,37 @@ func OpenExtent(dir, indexDir string, o OpenOptions) (Backend, extent.Identity, 
 	}
 	t, err := extent.Open(cfg)
 	if err != nil {
+		lock.Close() // nothing to a nil file
 		return nil, sb.Identity, err
 	}
-	return extentBackend{t}, sb.Identity, nil
+	return extentBackend{t, lock}, sb.Identity, nil
+}
+
+// zfsMagic is that of ZFS in statfs(2), which package unix does not have.
+const zfsMagic = 0x2fc12fc1
+
+// lockDir keeps other processes of this host from serving what is in dir until the file
+// is closed. On a file system of several hosts it does nothing: there the lock of a host
+// that died lasts for minutes.
+func lockDir(dir string) (*os.File, error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		return nil, os.NewSyscallError("statfs", err)
+	}
+	switch int64(st.Type) { //nolint:unconvert // of 32 bits on some architectures
+	case unix.EXT4_SUPER_MAGIC, unix.XFS_SUPER_MAGIC, unix.BTRFS_SUPER_MAGIC, unix.F2FS_SUPER_MAGIC, unix.TMPFS_MAGIC, unix.OVERLAYFS_SUPER_MAGIC, zfsMagic:
+	default:
+		return nil, nil //nolint:nilnil // no lock and no error
+	}
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
+		f.Close()
+		return nil, ErrInUse
+	}
+	return f, nil
 }
 
 func indexPath(dir string, id TargetUUID) string { return filepath.Join(dir, id.String()+".index") }
@@ -105,7 +142,15 @@ func logEvents(o OpenOptions, dir string) extent.Events {
 }
 
 // extentBackend is an extent.Target as a Backend.
-type extentBackend struct{ *extent.Target }
+type extentBackend struct {
+	*extent.Target
+	lock *os.File
+}
+
+func (b extentBackend) Close() error {
+	defer b.lock.Close()
+	return b.Target.Close()
+}
 
 func (b extentBackend) Create(ctx context.Context, id extent.ID, length int64) (ChunkWriter, error) {
 	w, err := b.Target.Create(ctx, id, length)

@@ -167,6 +167,8 @@ func (t *target) judge(err error) *verdict {
 	switch {
 	case errors.Is(err, errForeign):
 		return &verdict{Foreign, fmt.Errorf("put the right disk back or use another directory: %w", err)}
+	case errors.Is(err, ErrInUse):
+		return &verdict{Offline, err}
 	case errors.Is(err, extent.ErrFenced):
 		return &verdict{Fenced, fmt.Errorf("%s was taken over by another node: %w", t.dir, err)}
 	case errors.Is(err, extent.ErrCorrupt):

@@ -2,6 +2,7 @@ package storagenode
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -55,11 +56,14 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 }
 
 // OpenFound serves the directories that hold a target of the deployment, and tells
-// which target each is. Nothing is formatted or remembered.
+// which target each is. Nothing is formatted or remembered. One that another process
+// serves is an error.
 func OpenFound(ctx context.Context, cfg Config) (*Node, error) {
 	n := newNode(cfg)
 	for _, dir := range cfg.Targets {
-		if _, err := n.service.Add(ctx, dir, node.AddOptions{Deployment: cfg.Deployment}); err != nil {
+		if _, err := n.service.Add(ctx, dir, node.AddOptions{Deployment: cfg.Deployment}); errors.Is(err, node.ErrInUse) {
+			return nil, n.closeWith(err)
+		} else if err != nil {
 			cfg.Logger.Warn("target left out", "target", dir, "err", err)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/weftstore/weft/cmd/weft/internal/statedir"
 	"github.com/weftstore/weft/node"
@@ -119,5 +120,44 @@ func TestForeignAndFull(t *testing.T) {
 	}
 	if _, err := r.open(r.dirs[0]); err == nil || !strings.Contains(err.Error(), "empty directory") {
 		t.Errorf("directory with files: %v", err)
+	}
+}
+
+// Two processes with state directories of their own that name the same directory.
+func TestServedByAnother(t *testing.T) {
+	r := newRig(t, 1)
+	r.mustOpen(r.dirs...)
+	serve := func(state string) *Node {
+		st, err := statedir.Open(filepath.Join(r.dir, state))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = st.Close() })
+		n, err := Open(t.Context(), Config{
+			State: st, Name: "n", Deployment: [16]byte{1}, Targets: r.dirs, CheckEvery: 10 * time.Millisecond, Logger: slog.New(slog.DiscardHandler),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	first, second := serve("state"), serve("other")
+	defer second.Close() //nolint:errcheck // of a test
+	if s := first.Targets()[0]; s.State != node.Online {
+		t.Errorf("the first: %v, %s", s.State, s.Error)
+	}
+	if s := second.Targets()[0]; s.State != node.Offline || !strings.Contains(s.Error, "another process serves it") {
+		t.Errorf("the second: %v, %s", s.State, s.Error)
+	}
+	if _, err := OpenFound(t.Context(), second.cfg); !errors.Is(err, node.ErrInUse) {
+		t.Errorf("found by a third: %v", err)
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(10 * time.Second); second.Targets()[0].State != node.Online; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the first has ended: ", second.Targets()[0].Error)
+		}
 	}
 }
