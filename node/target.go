@@ -223,12 +223,12 @@ type health struct {
 	usage   extent.Usage
 }
 
-// set enters a state and says whether it is another than before.
+// set enters a state and says whether it is another than before, or the first that is found.
 func (h *health) set(s State, text string, now time.Time) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.text = text
-	if h.state == s {
+	if h.state == s && !h.checked.IsZero() {
 		return false
 	}
 	h.state, h.since = s, now

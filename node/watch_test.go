@@ -110,6 +110,20 @@ func TestDirectoryComesAndGoes(t *testing.T) {
 	})
 }
 
+// A target that cannot be served from the beginning is told like one that goes.
+func TestFirstLookIsTold(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig, log *syncBuffer) {
+		r.dirInfo.Store(&dirAnswer{err: fs.ErrNotExist})
+		if _, err := r.s.Add(t.Context(), "missing", AddOptions{Expect: seq(61)}); err != nil {
+			t.Fatal(err)
+		}
+		pass(20 * time.Second)
+		if n := log.count("is not served\" target=" + TargetUUID(seq(61)).String()); n != 1 {
+			t.Errorf("logged %d times", n)
+		}
+	})
+}
+
 func TestOpenVerdicts(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig, _ *syncBuffer) {
 		wrong := newFake(seq(99))
