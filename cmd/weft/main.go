@@ -57,5 +57,17 @@ a parallel filesystem.
 	}
 	root.AddCommand(newServerCommand(), newNodeCommand(), newGatewayCommand(), newClusterCommand(), newAdminCommand(), newFabricCommand(),
 		newBenchCommand())
+	refuseUnknown(root)
 	return root
+}
+
+// refuseUnknown makes the unknown subcommand of a group an error, not only of the root.
+func refuseUnknown(group *cobra.Command) {
+	for _, c := range group.Commands() {
+		if c.HasSubCommands() && !c.Runnable() {
+			c.Args, c.DisableFlagsInUseLine = cobra.NoArgs, true
+			c.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		}
+		refuseUnknown(c)
+	}
 }
