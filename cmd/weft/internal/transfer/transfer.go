@@ -160,7 +160,11 @@ func openSource(ctx context.Context, p Place) (_ *source, err error) {
 		if s.meta, err = gateway.OpenEtcd(ctx, p.URL, p.Deployment, p.Division); err != nil {
 			return nil, err
 		}
-		if err := s.meta.Whole(ctx); err != nil {
+		err := s.meta.Whole(ctx)
+		if err == nil {
+			err = hasMetadata(ctx, s.meta.Clusters[0])
+		}
+		if err != nil {
 			return nil, errors.Join(err, s.meta.Close())
 		}
 		return s, nil
@@ -179,6 +183,19 @@ func openSource(ctx context.Context, p Place) (_ *source, err error) {
 		return nil, errors.Join(err, s.state.Close())
 	}
 	return s, nil
+}
+
+// hasMetadata is nil when there is any: a wrong prefix is no empty store.
+func hasMetadata(ctx context.Context, home gateway.EtcdCluster) error {
+	found := false
+	err := home.KV.View(ctx, func(r metadata.Reader) error {
+		found = false
+		return r.Scan(nil, nil, func(_, _ []byte) bool { found = true; return false })
+	})
+	if err == nil && !found {
+		err = fmt.Errorf("no metadata in etcd below %q", home.Prefix)
+	}
+	return err
 }
 
 func (s *source) close() error {

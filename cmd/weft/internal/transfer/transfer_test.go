@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/weftstore/weft/cmd/weft/internal/cluster"
@@ -232,6 +233,11 @@ func testExportImport(t *testing.T, r *rig) {
 	b, err := os.ReadFile(again)
 	if err != nil || string(a) != string(b) {
 		t.Fatal("what came through etcd is another: ", err)
+	}
+	wrong := r.etcd
+	wrong.URL += "/wrong"
+	if _, err := Export(t.Context(), wrong, filepath.Join(r.dir, "nothing"), nil); err == nil || !strings.Contains(err.Error(), "no metadata") {
+		t.Fatal("exported what is not there: ", err)
 	}
 	// etcd that is in use is left as it was, and usable.
 	r.with(from, func(m *gateway.Metadata) {
