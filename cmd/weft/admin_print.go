@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/weftstore/weft/cmd/weft/internal/gateway"
+	"github.com/weftstore/weft/cmd/weft/internal/member"
 	"github.com/weftstore/weft/cmd/weft/internal/storagenode"
 	"github.com/weftstore/weft/store"
 )
@@ -16,6 +17,7 @@ func printStatus(w io.Writer, st *gateway.Status) {
 	fmt.Fprintf(w, "layout %s, survives the loss of %d targets; redundancy %s\n\n", st.Layout, st.Survives, st.Redundancy)
 	printFabric(w, st.Fabric)
 	printMetadata(w, st.Metadata)
+	printMembers(w, st.Members)
 	printNodes(w, st.Nodes)
 	printTargets(w, st.Targets)
 	fmt.Fprintf(w, "\n%d parts wait for repair, %d chunk sets for deletion\n", st.DamagedSets, st.GarbageSets)
@@ -52,6 +54,24 @@ func printMetadata(w io.Writer, clusters []gateway.MetadataState) {
 			fmt.Fprintf(w, "metadata cluster %s answers; new buckets: %s\n\n", c.Name, cmp.Or(strings.Join(c.Buckets, " "), "all others"))
 		}
 	}
+}
+
+// printMembers lists the processes that are registered in etcd.
+func printMembers(w io.Writer, list []member.Peer) {
+	if len(list) == 0 {
+		return
+	}
+	t := table(w)
+	fmt.Fprintln(t, "REGISTERED\tNAME\tHOST\tADDRESS\tSTARTED\tLEADS")
+	for _, p := range list {
+		leads := ""
+		if p.Leads {
+			leads = "leads"
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", p.Kind, p.Name, p.Host, p.Address, p.Started.Format("2006-01-02 15:04:05"), leads)
+	}
+	t.Flush()
+	fmt.Fprintln(w)
 }
 
 func printNodes(w io.Writer, nodes []gateway.NodeState) {
