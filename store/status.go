@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"time"
 
@@ -14,7 +15,7 @@ import (
 type Status struct {
 	Layout     string `json:"layout"`
 	Survives   int    `json:"survives"`   // targets that may be lost
-	Redundancy string `json:"redundancy"` // "full", "repairing: N parts" or "degraded: ..."
+	Redundancy string `json:"redundancy"` // "full", "repairing: N parts", "degraded: ..." or "unknown: ..."
 
 	Targets []TargetState `json:"targets"`
 
@@ -52,7 +53,8 @@ type TargetState struct {
 // statusCount is how far the queues are counted for Status.
 const statusCount = 100_000
 
-// Status looks at targets and queues.
+// Status looks at targets and queues. When the metadata does not answer it tells the
+// targets alone.
 func (s *Store) Status(ctx context.Context) (*Status, error) {
 	l := s.cfg.Layout
 	st := &Status{
@@ -60,26 +62,15 @@ func (s *Store) Status(ctx context.Context) (*Status, error) {
 		Repaired: s.upkeep.repaired.Load(), Waiting: s.upkeep.waiting.Load(),
 		LastSnapshot: unixTime(s.upkeep.lastSnapshot.Load()),
 	}
-	pass, err := s.scrubPass(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if pass.began > 0 {
-		st.LastScrub = unixTime(pass.ended)
-	}
-	if st.LastSnapshot.IsZero() { // of an earlier process
-		seqs, err := s.meta.SnapshotSeqs(ctx)
-		if err != nil {
-			return nil, err
-		}
-		if len(seqs) > 0 {
-			st.LastSnapshot = unixTime(int64(seqs[len(seqs)-1]))
-		}
-	}
 	if err := s.targetStates(ctx, st); err != nil {
 		return nil, err
 	}
-	if err := s.queueSizes(ctx, st); err != nil {
+	err := s.recorded(ctx, st)
+	if errors.Is(err, metadata.ErrUnavailable) {
+		st.Redundancy = "unknown: the metadata does not answer"
+		return st, nil
+	}
+	if err != nil {
 		return nil, err
 	}
 	away := 0
@@ -97,6 +88,27 @@ func (s *Store) Status(ctx context.Context) (*Status, error) {
 		st.Redundancy = "full"
 	}
 	return st, nil
+}
+
+// recorded is what the metadata tells.
+func (s *Store) recorded(ctx context.Context, st *Status) error {
+	pass, err := s.scrubPass(ctx)
+	if err != nil {
+		return err
+	}
+	if pass.began > 0 {
+		st.LastScrub = unixTime(pass.ended)
+	}
+	if st.LastSnapshot.IsZero() { // of an earlier process
+		seqs, err := s.meta.SnapshotSeqs(ctx)
+		if err != nil {
+			return err
+		}
+		if len(seqs) > 0 {
+			st.LastSnapshot = unixTime(int64(seqs[len(seqs)-1]))
+		}
+	}
+	return s.queueSizes(ctx, st)
 }
 
 func unixTime(ns int64) time.Time {

@@ -93,7 +93,7 @@ func (g *Gateway) Status(ctx context.Context) (*Status, error) {
 		}
 	}
 	s.Metadata = g.parts.Meta.State(ctx)
-	if m := g.parts.Member; m != nil {
+	if m := g.parts.Member; m != nil && s.Metadata[0].Error == "" {
 		if s.Members, err = m.Peers(ctx); err != nil {
 			return nil, err
 		}

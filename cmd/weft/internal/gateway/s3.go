@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -45,7 +46,7 @@ func (g *Gateway) s3Server() (*http.Server, error) {
 		Notify: g.notifications(),
 		Region: g.cfg.Region, Ownership: g.cfg.Ownership,
 		Domains: g.cfg.Domains,
-		Ready:   g.store.Ready,
+		Ready:   g.ready,
 		Logger:  g.log,
 		Events:  s3api.Events{Access: access},
 		Tracer:  g.parts.Tracer, LogEvery: time.Duration(g.cfg.LogEvery),
@@ -68,6 +69,15 @@ func (g *Gateway) s3Server() (*http.Server, error) {
 
 // requests bounds those at work and waiting; a tenant may have half of them.
 const requests = 4096
+
+// ready is nil while writes can be acknowledged. When the only etcd cluster does not know
+// this gateway it answers nothing; with several those that are left have buckets.
+func (g *Gateway) ready() error {
+	if m := g.parts.Member; m != nil && m.Term() == 0 && len(g.parts.Meta.Clusters) == 1 {
+		return errors.New("not registered in etcd")
+	}
+	return g.store.Ready()
+}
 
 func (g *Gateway) places() int {
 	if g.cfg.Places > 0 {

@@ -305,6 +305,36 @@ func TestRefusedMetadata(t *testing.T) {
 	}
 }
 
+// A gateway whose metadata does not answer is not ready, and its status tells why and what
+// the targets are.
+func TestMetadataAway(t *testing.T) {
+	r := sharedRig(t, 2, 1, "replica:2")
+	etcd := etcdtest.Start(t, "http")
+	r.file.Metadata = "etcd://" + etcd.Addr
+	r.all()
+	g := r.gateway("gw")
+	ready := func() int {
+		res, err := http.Get("http://" + g.Addr() + "/healthz/ready")
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		return res.StatusCode
+	}
+	eventually(t, "ready", func() bool { return ready() == http.StatusOK })
+	etcd.Kill()
+	eventually(t, "not ready", func() bool { return ready() == http.StatusServiceUnavailable })
+	s, err := g.Status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(s.Targets) != 2 || !strings.HasPrefix(s.Redundancy, "unknown") || s.Metadata[0].Error == "" {
+		t.Errorf("status: %d targets, %q, %+v", len(s.Targets), s.Redundancy, s.Metadata)
+	}
+	etcd.Restart()
+	eventually(t, "ready again", func() bool { return ready() == http.StatusOK })
+}
+
 // do runs an admin operation at a gateway.
 func (g *shared) do(op, name string, result any) error {
 	c := adminsock.Client{Socket: filepath.Join(g.state, adminsock.SocketFile)}
