@@ -202,6 +202,10 @@ func (c Client) Do(ctx context.Context, op string, args Args, report store.Repor
 		return fmt.Errorf("no weft process answers at %s (is it running? does --state name its state directory?): %w", c.Socket, err)
 	}
 	defer resp.Body.Close()
+	if resp.StatusCode == http.StatusNotFound {
+		return fmt.Errorf("%s: the process at %s does not know this: a storage node has `weft admin status` alone, name the state directory of the gateway",
+			op, c.Socket)
+	}
 	if resp.StatusCode != http.StatusOK {
 		return fmt.Errorf("%s: server answered %s", op, resp.Status)
 	}

@@ -75,8 +75,8 @@ func (g *Gateway) drain(ctx context.Context, a adminsock.Args, report store.Repo
 	if m := g.parts.Member; m != nil {
 		lead, done, err := m.Leading(ctx)
 		if err != nil {
-			r.Note = err.Error() + "; it moves the data within a minute"
-			return r, nil
+			r.Note = "the gateway that leads moves the data within a minute: `weft admin status` names it"
+			return r, nil //nolint:nilerr // another gateway leads
 		}
 		defer done()
 		ctx = lead
@@ -105,7 +105,7 @@ func (g *Gateway) remove(ctx context.Context, a adminsock.Args, _ store.Report) 
 			return nil, err
 		}
 		if n > 0 {
-			return nil, fmt.Errorf("target %s still has shards of %d parts: wait until they are moved, `weft admin drain` shows what hinders it", row.Path, n)
+			return nil, fmt.Errorf("target %s still has shards of %d parts: wait until they are moved, draining again shows what hinders it", row.Path, n)
 		}
 	}
 	for _, row := range rows {
