@@ -80,7 +80,7 @@ func addLogFlag(cmd *cobra.Command) func() (*slog.Logger, error) {
 	return func() (*slog.Logger, error) {
 		var l slog.Level
 		if err := l.UnmarshalText([]byte(*level)); err != nil {
-			return nil, fmt.Errorf("--log-level: %w", err)
+			return nil, fmt.Errorf("--log-level %q: want debug, info, warn or error", *level)
 		}
 		return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: l})), nil
 	}
@@ -90,6 +90,6 @@ func addLogFlag(cmd *cobra.Command) func() (*slog.Logger, error) {
 const defaultCluster = "/etc/weft/cluster.toml"
 
 func addClusterFlag(cmd *cobra.Command) func() (*cluster.File, error) {
-	path := cmd.Flags().String("cluster", defaultCluster, "cluster file, see `weft cluster init --help`")
+	path := cmd.Flags().String("cluster", defaultCluster, "cluster file; \"weft cluster init\" writes one")
 	return func() (*cluster.File, error) { return cluster.Load(*path) }
 }

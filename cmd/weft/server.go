@@ -62,6 +62,6 @@ directory, readable by you alone.`,
 	logger = addLogFlag(cmd)
 	f := cmd.Flags()
 	f.StringVar(&cfg.Layout, "layout", cfg.Layout, "layout of new objects: ec:K+M, replica:N or stripe:K (default by the number of targets)")
-	f.StringVar(&file, "config", "", "TOML file with the same names as these flags; flags win")
+	f.StringVar(&file, "config", "", "TOML file with the same names as these flags but --log-level, and with snapshot-every and scrub-every; flags win")
 	return cmd
 }
