@@ -186,12 +186,16 @@ func (n *Notifier) deliver(ctx context.Context, d *destination) {
 		sent, err := n.once(ctx, d)
 		switch {
 		case err != nil && ctx.Err() == nil:
-			n.log.Warn("events are not delivered; they wait", "destination", d.name, "again-in", pause, "err", err)
+			if pause == minPause {
+				n.log.Warn("events are not delivered; they wait", "destination", d.name, "err", err)
+			}
 			wait(ctx, pause, nil)
 			pause = min(2*pause, maxPause)
 			continue
 		case sent == 0:
 			wait(ctx, countEvery, d.kick) // another gateway kicks nobody here
+		case pause > minPause:
+			n.log.Info("events are delivered again", "destination", d.name)
 		}
 		pause = minPause
 	}

@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -212,6 +213,20 @@ func TestWebhookMoved(t *testing.T) {
 		if h.Close(); (n == 1) != told || (err == nil) != told || (documents == 1) != told {
 			t.Errorf("%d: %d events told, %d arrived, %v", status, n, documents, err)
 		}
+	}
+}
+
+// TestAwayIsToldOnce: the log has a line when a destination goes and one when it is back.
+func TestAwayIsToldOnce(t *testing.T) {
+	h := newHook(t)
+	h.fail = 3
+	b := newBed(t, memkv.New(), open(t, h.URL))
+	var log bytes.Buffer
+	b.n.log = slog.New(slog.NewTextHandler(&log, nil))
+	b.mustPut("k1", 1)
+	b.run(h.got, 1)
+	if s := log.String(); strings.Count(s, "\n") != 2 || strings.Count(s, "are not delivered") != 1 || strings.Count(s, "delivered again") != 1 {
+		t.Errorf("logged\n%s", s)
 	}
 }
 
