@@ -147,6 +147,10 @@ func copyProgress(w io.Writer) transfer.Report {
 		defer mu.Unlock()
 		if now := time.Now(); now.Sub(last) >= time.Second {
 			last = now
+			if c.Pairs == 0 { // an export counts them when it has them
+				fmt.Fprintf(w, "%s: %s\n", phase, settings.Bytes(c.Bytes))
+				return
+			}
 			fmt.Fprintf(w, "%s: %d records, %s\n", phase, c.Pairs, settings.Bytes(c.Bytes))
 		}
 	}
