@@ -31,7 +31,7 @@ type Layout struct {
 // ParseLayout reads "ec:K+M", "replica:N" or "stripe:K".
 func ParseLayout(s string) (Layout, error) {
 	bad := func() (Layout, error) {
-		return Layout{}, fmt.Errorf("layout %q: want ec:K+M, replica:N or stripe:K (K up to %d, M up to %d): %w", s, MaxK, MaxM, ErrLayout)
+		return Layout{}, fmt.Errorf("layout %q: want ec:K+M (K from 2 to %d, M from 1 to %d), replica:N (up to %d) or stripe:K: %w", s, MaxK, MaxM, MaxM+1, ErrLayout)
 	}
 	kind, arg, ok := strings.Cut(s, ":")
 	if !ok {
