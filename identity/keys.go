@@ -134,7 +134,7 @@ func (g *Registry) DeleteKey(ctx context.Context, id string) error {
 // Keys lists the keys of a user, or of an account's root; without their secrets.
 func (g *Registry) Keys(ctx context.Context, account, user string) (keys []Key, err error) {
 	err = g.db.ViewEntities(ctx, func(r metadata.EntityReader) error {
-		keys = nil
+		keys = []Key{} // none is [] in JSON
 		var ids []string
 		if user == "" {
 			if account == s3api.RootAccount {

@@ -203,6 +203,7 @@ func store[T versioned](w metadata.EntityTxn, kind byte, scope, name string, v *
 }
 
 func list[T versioned](r metadata.EntityReader, kind byte, scope string) (out []T, err error) {
+	out = []T{} // none is [] in JSON
 	var bad error
 	err = r.Scan(kind, scope, func(_ string, data []byte) bool {
 		v, derr := decode[T](data)

@@ -308,8 +308,8 @@ type View struct {
 	Users    []User
 	Groups   []Group
 	Policies []Policy
-	Roles    []Role     `json:",omitempty"`
-	OIDC     []Provider `json:",omitempty"`
+	Roles    []Role
+	OIDC     []Provider
 }
 
 // View reads an account at one moment.

@@ -70,7 +70,7 @@ func (r *repairRun) fill(st *RepairStatus, now time.Time) {
 
 // RepairStatus looks at the queue and at the repair that runs.
 func (s *Store) RepairStatus(ctx context.Context) (*RepairStatus, error) {
-	st := new(RepairStatus)
+	st := &RepairStatus{Waiting: []int64{}} // none is [] in JSON
 	err := s.eachDamage(ctx, func(d *metadata.Damage) error {
 		n := max(bits.OnesCount64(d.Shards), 1)
 		for len(st.Waiting) < n {

@@ -35,6 +35,11 @@ func TestAdminRoles(t *testing.T) {
 		}
 		return out
 	}
+	for _, list := range []string{"account list", "key list", "user list", "repair status"} { // when there is nothing
+		if out := admin("", append(strings.Fields(list), "--json")...); strings.Contains(out, "null") {
+			t.Errorf("weft admin %s --json: %s", list, out)
+		}
+	}
 	admin("", "account", "create", "physics")
 	in := func(args ...string) []string { return append(args, "--account", "physics") }
 	trust := func(client string) string {
