@@ -32,7 +32,7 @@ mount, or a replaced one: it waits for the disk, or for ` + "`weft admin repair`
 	}
 	file, logger := addClusterFlag(cmd), addLogFlag(cmd)
 	f := cmd.Flags()
-	f.DurationVar(&cfg.TTL, "lease", member.DefaultTTL, "how long the node keeps targets that others may take over when etcd does not hear of it")
+	f.DurationVar(&cfg.TTL, "lease", member.DefaultTTL, "how long the node keeps targets that others may take over when etcd does not hear of it, in whole seconds")
 	f.StringVar(&cfg.Name, "name", cfg.Name, "name of this node in the cluster file")
 	f.StringVar(&cfg.State, "state", settings.DefaultState(), "directory of indexes and of the list of known targets; a fast local disk is best")
 	f.StringVar(&cfg.Listen, "listen", "", "addresses to serve the fabric on, separated by commas (default: those in the cluster file)")

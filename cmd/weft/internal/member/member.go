@@ -85,6 +85,9 @@ func Join(ctx context.Context, c Config) (*Member, error) {
 	if m.ttl == 0 {
 		m.ttl = DefaultTTL
 	}
+	if m.ttl < time.Second || m.ttl%time.Second != 0 { // etcd would round it
+		return nil, fmt.Errorf("register in etcd: a lease of %v: want whole seconds", m.ttl)
+	}
 	if m.log == nil {
 		m.log = slog.New(slog.DiscardHandler)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -376,5 +377,14 @@ func TestClaimAfterALostAnswer(t *testing.T) {
 	}
 	if held, err := b.Held(t.Context(), "claim"); err != nil || !held || second.Guard() != nil {
 		t.Fatal("an old hold was given back in place of the new one: ", held, err)
+	}
+}
+
+// etcd counts leases in whole seconds.
+func TestLeaseInSeconds(t *testing.T) {
+	for _, ttl := range []time.Duration{-time.Second, 500 * time.Millisecond, 1500 * time.Millisecond} {
+		if _, err := Join(t.Context(), Config{TTL: ttl}); err == nil || !strings.Contains(err.Error(), "whole seconds") {
+			t.Errorf("%v: %v", ttl, err)
+		}
 	}
 }
