@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"reflect"
@@ -70,5 +71,37 @@ func TestRebuildAfterClockWentBack(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// Fault model: the clock of one gateway is behind that of the one which takes the snapshots. Then
+// the metadata is gone.
+func TestRebuildWithClocksApart(t *testing.T) {
+	r, peer := newPeersRig(t)
+	r.addTargets(t)
+	behind := func() time.Time { return time.Now().Add(-10 * time.Minute) }
+	c := r.cfg
+	c.Meta, _ = metadata.New(fencedKV{r.kv}, metadata.Options{Now: behind})
+	c.Peers, c.Now = peer, behind
+	other, err := New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close(context.Background())
+	if err := r.put("k0", testBody(9000, 0)); err != nil {
+		t.Fatal(err)
+	}
+	_, _, clock := other.Report()
+	peer.set(func() { peer.clock = clock })
+	if err := r.Snapshot(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := other.Put(t.Context(), &PutRequest{Bucket: "b", Key: "k1", Size: 9000, Body: bytes.NewReader(testBody(9000, 1))}); err != nil {
+		t.Fatal(err)
+	}
+	want := listing(t, r.db)
+	db, _, res := r.rebuilt(t, 0)
+	if got := listing(t, db); !reflect.DeepEqual(got, want) || len(got) != 2 {
+		t.Errorf("%d objects of %d came back: %+v", len(got), len(want), res)
 	}
 }

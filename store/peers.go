@@ -24,14 +24,15 @@ type Peers interface {
 type PeerReport struct {
 	Busy    map[metadata.SetID]bool
 	Changes string // another one when somebody changed the metadata
+	Clock   int64  // the one that is most behind, Unix nanoseconds; 0: there is nobody
 }
 
 // Report is what this process tells the others: the chunk sets that it reads or
-// writes, and metadata.DB.Changes. What it opens later it opens as the metadata is
-// later, so that it cannot meet what is garbage now.
-func (s *Store) Report() (busy []metadata.SetID, changes uint64) {
+// writes, metadata.DB.Changes, and what its clock says in Unix nanoseconds. What it opens
+// later it opens as the metadata is later, so that it cannot meet what is garbage now.
+func (s *Store) Report() (busy []metadata.SetID, changes uint64, clock int64) {
 	s.pins.barrier()
-	return s.pins.list(), s.meta.Changes()
+	return s.pins.list(), s.meta.Changes(), s.now().UnixNano()
 }
 
 // inUse tells which chunk sets anybody reads or writes. A set that is garbage, or that

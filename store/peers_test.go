@@ -23,6 +23,7 @@ type fakePeers struct {
 	term    int64
 	busy    map[metadata.SetID]bool
 	changes string
+	clock   int64
 	silent  bool
 	asked   chan struct{} // gets one for each question
 }
@@ -55,7 +56,7 @@ func (p *fakePeers) Ask(ctx context.Context) (*PeerReport, error) {
 	if p.silent {
 		return nil, errors.New("no answer")
 	}
-	return &PeerReport{Busy: p.busy, Changes: p.changes}, nil
+	return &PeerReport{Busy: p.busy, Changes: p.changes, Clock: p.clock}, nil
 }
 
 // fencedKV refuses commits as etcdkv does.
@@ -209,7 +210,7 @@ func TestWritesOfAnEndedTerm(t *testing.T) {
 	if _, err := pw.Write(body[:10]); err != nil {
 		t.Fatal(err)
 	}
-	if busy, _ := r.Report(); len(busy) != 1 {
+	if busy, _, _ := r.Report(); len(busy) != 1 {
 		t.Fatalf("%d sets are told to be in use while one is written", len(busy))
 	}
 	p.set(func() { p.term = 0 })
@@ -227,7 +228,7 @@ func TestWritesOfAnEndedTerm(t *testing.T) {
 	if err := r.put("k", body); err != nil {
 		t.Fatal(err)
 	}
-	if busy, _ := r.Report(); len(busy) != 0 {
+	if busy, _, _ := r.Report(); len(busy) != 0 {
 		t.Fatalf("%d sets are told to be in use when nothing is", len(busy))
 	}
 	r.mustGet("k", body)

@@ -24,9 +24,13 @@ func (s *Store) Snapshot(ctx context.Context) error {
 	s.upkeep.snapshotting.Lock()
 	defer s.upkeep.snapshotting.Unlock()
 	begin := s.now()
-	changes, err := s.allChanges(ctx)
+	changes, clock, err := s.allChanges(ctx)
 	if err != nil {
 		return fmt.Errorf("snapshot of the metadata: %w", err)
+	}
+	if clock != 0 && clock < begin.UnixNano() {
+		// A rebuild must not take what that gateway writes from now on for older.
+		begin = time.Unix(0, clock)
 	}
 	w := &snapshotWriter{s: s, ctx: ctx, seq: uint64(begin.UnixNano())}
 	err = s.meta.SnapshotTo(ctx, w)
@@ -70,7 +74,7 @@ func (s *Store) newerThanSnapshots() {
 // SnapshotIfChanged is Snapshot when this process, or one of its peers, changed the
 // metadata since the last one that this process took, or, alone, since its start.
 func (s *Store) SnapshotIfChanged(ctx context.Context) error {
-	now, err := s.allChanges(ctx)
+	now, _, err := s.allChanges(ctx)
 	if err != nil {
 		return fmt.Errorf("snapshot of the metadata: %w", err)
 	}
@@ -80,17 +84,17 @@ func (s *Store) SnapshotIfChanged(ctx context.Context) error {
 	return s.Snapshot(ctx)
 }
 
-// allChanges is another string after every change of the metadata.
-func (s *Store) allChanges(ctx context.Context) (string, error) {
+// allChanges is another string after every change of the metadata. clock is PeerReport's.
+func (s *Store) allChanges(ctx context.Context) (changes string, clock int64, err error) {
 	own := strconv.FormatUint(s.meta.Changes(), 10)
 	if s.cfg.Peers == nil {
-		return own, nil
+		return own, 0, nil
 	}
 	r, err := s.cfg.Peers.Ask(ctx)
 	if err != nil {
-		return "", err
+		return "", 0, err
 	}
-	return own + " " + r.Changes, nil
+	return own + " " + r.Changes, r.Clock, nil
 }
 
 // dropSnapshots keeps the newest up to the one that was just taken. What is newer is of a clock

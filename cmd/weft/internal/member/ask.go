@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	answerHead = 8 + 8
+	answerHead = 8 + 8 + 8
 	setLen     = len(metadata.SetID{})
 	// maxSets bounds an answer, with room to etcd's limit of 1.5 MiB on a request. Who
 	// has more open does not answer until it is less, and nothing is collected.
@@ -26,7 +26,7 @@ const (
 )
 
 // Answer has the member answer questions with what report gives, a func that is quick.
-func (m *Member) Answer(report func() ([]metadata.SetID, uint64)) {
+func (m *Member) Answer(report func() (busy []metadata.SetID, changes uint64, clock int64)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.report = report
@@ -77,19 +77,21 @@ func (m *Member) answer(t *term, question int64) error {
 	m.mu.Lock()
 	report := m.report
 	m.mu.Unlock()
-	busy, changes := report()
+	busy, changes, clock := report()
 	if len(busy) > maxSets {
 		return fmt.Errorf("%d chunk sets are open, at most %d can be told", len(busy), maxSets)
 	}
 	call, cancel := context.WithTimeout(t.ctx, m.ttl)
 	defer cancel()
-	_, err := m.client.Put(call, m.prefix+keyAnswer+t.id, string(encodeAnswer(question, changes, busy)), clientv3.WithLease(t.lease))
+	_, err := m.client.Put(call, m.prefix+keyAnswer+t.id, string(encodeAnswer(question, changes, clock, busy)), clientv3.WithLease(t.lease))
 	return err
 }
 
-func encodeAnswer(question int64, changes uint64, busy []metadata.SetID) []byte {
+// encodeAnswer: three numbers of 8 bytes, little-endian, and the sets.
+func encodeAnswer(question int64, changes uint64, clock int64, busy []metadata.SetID) []byte {
 	b := binary.LittleEndian.AppendUint64(make([]byte, 0, answerHead+len(busy)*setLen), uint64(question))
 	b = binary.LittleEndian.AppendUint64(b, changes)
+	b = binary.LittleEndian.AppendUint64(b, uint64(clock))
 	for _, set := range busy {
 		b = append(b, set[:]...)
 	}
@@ -98,15 +100,16 @@ func encodeAnswer(question int64, changes uint64, busy []metadata.SetID) []byte 
 
 var errAnswer = errors.New("answer of a member cannot be read")
 
-func decodeAnswer(b []byte) (question int64, changes uint64, busy []metadata.SetID, err error) {
+func decodeAnswer(b []byte) (question int64, changes uint64, clock int64, busy []metadata.SetID, err error) {
 	if len(b) < answerHead || (len(b)-answerHead)%setLen != 0 {
-		return 0, 0, nil, fmt.Errorf("%d bytes: %w", len(b), errAnswer)
+		return 0, 0, 0, nil, fmt.Errorf("%d bytes: %w", len(b), errAnswer)
 	}
 	question, changes = int64(binary.LittleEndian.Uint64(b)), binary.LittleEndian.Uint64(b[8:])
+	clock = int64(binary.LittleEndian.Uint64(b[16:]))
 	for b = b[answerHead:]; len(b) > 0; b = b[setLen:] {
 		busy = append(busy, metadata.SetID(b[:setLen]))
 	}
-	return question, changes, busy, nil
+	return question, changes, clock, busy, nil
 }
 
 // Ask is store.Peers': it puts a question to all gateways and waits for the answers,
@@ -176,7 +179,7 @@ func (m *Member) answers(ctx context.Context, self *term, question int64) (*stor
 			waiting = append(waiting, info.Name)
 			continue
 		}
-		n, changed, busy, err := decodeAnswer(raw)
+		n, changed, clock, busy, err := decodeAnswer(raw)
 		if err != nil {
 			return nil, nil, fmt.Errorf("member %s: %w", id, err)
 		}
@@ -186,6 +189,9 @@ func (m *Member) answers(ctx context.Context, self *term, question int64) (*stor
 		}
 		for _, set := range busy {
 			r.Busy[set] = true
+		}
+		if r.Clock == 0 || clock < r.Clock {
+			r.Clock = clock
 		}
 		changes = append(changes, id+":"+hex.EncodeToString(binary.BigEndian.AppendUint64(nil, changed)))
 	}

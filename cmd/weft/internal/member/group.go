@@ -37,7 +37,7 @@ func NewGroup(home *Member, others ...*Member) *Group {
 func (g *Group) all() []*Member { return append([]*Member{g.Member}, g.others...) }
 
 // Answer is Member.Answer in all clusters.
-func (g *Group) Answer(report func() ([]metadata.SetID, uint64)) {
+func (g *Group) Answer(report func() ([]metadata.SetID, uint64, int64)) {
 	for _, m := range g.all() {
 		m.Answer(report)
 	}
@@ -114,6 +114,9 @@ func (g *Group) Ask(ctx context.Context) (*store.PeerReport, error) {
 	for _, r := range reports {
 		for set := range r.Busy {
 			sum.Busy[set] = true
+		}
+		if r.Clock != 0 && (sum.Clock == 0 || r.Clock < sum.Clock) {
+			sum.Clock = r.Clock
 		}
 		changes = append(changes, r.Changes)
 	}

@@ -81,7 +81,7 @@ func TestGroupAsks(t *testing.T) {
 	g := newGroups(t)
 	m, other := g.join("gw0"), g.join("gw1")
 	set := metadata.SetID{5}
-	other.Answer(func() ([]metadata.SetID, uint64) { return []metadata.SetID{set}, 1 })
+	other.Answer(func() ([]metadata.SetID, uint64, int64) { return []metadata.SetID{set}, 1, 40 })
 	for _, gone := range []*Member{nil, other.Member} {
 		if gone != nil {
 			if err := gone.Close(); err != nil {
@@ -89,7 +89,7 @@ func TestGroupAsks(t *testing.T) {
 			}
 		}
 		r, err := m.Ask(t.Context())
-		if err != nil || !r.Busy[set] {
+		if err != nil || !r.Busy[set] || r.Clock != 40 {
 			t.Errorf("closed at home: %v: %+v, %v", gone != nil, r, err)
 		}
 	}

@@ -69,7 +69,7 @@ type Member struct {
 	mu      sync.Mutex
 	cur     *term
 	changed chan struct{} // closed when cur changes
-	report  func() ([]metadata.SetID, uint64)
+	report  func() ([]metadata.SetID, uint64, int64)
 	leading context.Context // nil while another leads
 	used    sync.WaitGroup  // of leading, by Leading
 	held    map[string]*Hold
@@ -80,7 +80,7 @@ type Member struct {
 func Join(ctx context.Context, c Config) (*Member, error) {
 	m := &Member{
 		client: c.Client, prefix: c.Prefix, info: c.Info, ttl: c.TTL, log: c.Logger, changed: make(chan struct{}),
-		report: func() ([]metadata.SetID, uint64) { return nil, 0 },
+		report: func() ([]metadata.SetID, uint64, int64) { return nil, 0, time.Now().UnixNano() },
 	}
 	if m.ttl == 0 {
 		m.ttl = DefaultTTL

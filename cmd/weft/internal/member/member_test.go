@@ -181,11 +181,11 @@ func TestAsk(t *testing.T) {
 	r := newRig(t)
 	a, b, c := r.join("a"), r.join("b"), r.join("c")
 	set := func(n byte) metadata.SetID { return metadata.SetID{n} }
-	b.Answer(func() ([]metadata.SetID, uint64) { return []metadata.SetID{set(1), set(2)}, 7 })
+	b.Answer(func() ([]metadata.SetID, uint64, int64) { return []metadata.SetID{set(1), set(2)}, 7, 30 })
 	changes := uint64(1)
-	c.Answer(func() ([]metadata.SetID, uint64) { return []metadata.SetID{set(3)}, changes })
+	c.Answer(func() ([]metadata.SetID, uint64, int64) { return []metadata.SetID{set(3)}, changes, 20 })
 	first, err := a.Ask(t.Context())
-	if err != nil || len(first.Busy) != 3 || !first.Busy[set(1)] || !first.Busy[set(3)] {
+	if err != nil || len(first.Busy) != 3 || !first.Busy[set(1)] || !first.Busy[set(3)] || first.Clock != 20 {
 		t.Fatalf("%+v, %v", first, err)
 	}
 	if second, err := a.Ask(t.Context()); err != nil || second.Changes != first.Changes {
@@ -196,7 +196,7 @@ func TestAsk(t *testing.T) {
 		t.Fatalf("%+v, %v", second, err)
 	}
 	asked, silent := make(chan struct{}), make(chan struct{})
-	b.Answer(func() ([]metadata.SetID, uint64) { close(asked); <-silent; return nil, 0 })
+	b.Answer(func() ([]metadata.SetID, uint64, int64) { close(asked); <-silent; return nil, 0, 0 })
 	type outcome struct {
 		busy map[metadata.SetID]bool
 		err  error
@@ -261,14 +261,14 @@ func TestOtherDeployment(t *testing.T) {
 }
 
 func FuzzAnswer(f *testing.F) {
-	f.Add(encodeAnswer(1, 2, []metadata.SetID{{3}, {4}}))
+	f.Add(encodeAnswer(1, 2, 3, []metadata.SetID{{3}, {4}}))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		question, changes, busy, err := decodeAnswer(b)
+		question, changes, clock, busy, err := decodeAnswer(b)
 		if err != nil {
 			return
 		}
-		if again := encodeAnswer(question, changes, slices.Clone(busy)); !bytes.Equal(again, b) {
+		if again := encodeAnswer(question, changes, clock, slices.Clone(busy)); !bytes.Equal(again, b) {
 			t.Fatalf("%x became %x", b, again)
 		}
 	})
