@@ -107,6 +107,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			status, sent = http.StatusOK, q.answer(w, name, result)
 		}
 	default:
+		// net/http would read the body first, for as long as the client likes.
+		w.Header().Set("Connection", "close")
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyWithin)) // writers of tests have none
 		cause = errThrottling
 	}
 	if cause != nil {

@@ -473,3 +473,16 @@ func FuzzForm(f *testing.F) {
 		}
 	})
 }
+
+// TestTooMany: who is told to come back later cannot keep the connection by a body that never comes.
+func TestTooMany(t *testing.T) {
+	h := New(Config{Requests: 1, IsService: func(*http.Request) bool { return true }})
+	h.slots <- struct{}{}
+	r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader("Action=GetUser"))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Connection") != "close" {
+		t.Errorf("status %d, headers %v", w.Code, w.Header())
+	}
+}

@@ -156,6 +156,8 @@ func (n *Network) answer(c net.Conn) (*agreed, error) {
 		mine.status = helloVersion
 	case err != nil:
 		return nil, err
+	case theirs.status != helloOK:
+		return nil, fmt.Errorf("hello of a caller with status %d", theirs.status)
 	case theirs.tls && !mine.tls:
 		mine.status = helloNoTLS
 	case mine.tls && !theirs.tls:

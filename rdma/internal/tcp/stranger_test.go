@@ -61,6 +61,7 @@ func strangers() []stranger {
 			p[5] |= 0x80
 			_, _ = c.Write(p)
 		}},
+		{name: "a caller that refuses", play: func(c net.Conn, h *hello) { _, _ = c.Write((&hello{tls: h.tls, status: helloProof}).encode()) }},
 		{name: "no proof", play: func(c net.Conn, h *hello) { greet(c, h) }},
 		{name: "half a proof", play: func(c net.Conn, h *hello) {
 			sent, got := greet(c, h)

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/weftstore/weft/s3api"
 )
@@ -148,6 +149,37 @@ func TestWebhook(t *testing.T) {
 	}
 	if left, _ := os.ReadDir(hook.Spool); len(left) != 0 {
 		t.Errorf("%d segments are left", len(left))
+	}
+}
+
+// TestWebhookAfterKill: what a process that was killed had written is posted by the next one, and
+// half a line is not.
+func TestWebhookAfterKill(t *testing.T) {
+	var got []byte
+	srv := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		got = append(got, body...)
+	}))
+	hook := Webhook{URL: srv.URL, Spool: t.TempDir()}
+	for name, text := range map[string]string{"0000000000000003.open": `{"key":"whole"}` + "\n" + `{"key":"ha`, "0000000000000007.open": `{"ke`} {
+		if err := os.WriteFile(filepath.Join(hook.Spool, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l, err := ToWebhook(hook, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Access(s3api.Access{Key: "next", Status: 200})
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if left, _ := os.ReadDir(hook.Spool); len(left) == 0 {
+			break
+		}
+	}
+	l.Close()
+	srv.Close()
+	if keys := strings.Join(keysOf(t, got), " "); keys != "whole next" {
+		t.Errorf("%q", keys)
 	}
 }
 

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -54,8 +55,9 @@ func ToWebhook(hook Webhook, log *slog.Logger) (*Log, error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &spool{hook: hook, log: log, limit: SpoolBytes, wake: make(chan struct{}, 1), cancel: cancel, quit: make(chan struct{}), done: make(chan struct{})}
-	names, size, err := s.segments()
-	if err != nil {
+	err := s.closeLeft()
+	names, size, serr := s.segments()
+	if err = errors.Join(err, serr); err != nil {
 		cancel()
 		return nil, fmt.Errorf("audit log: %w", err)
 	}
@@ -67,6 +69,28 @@ func ToWebhook(hook Webhook, log *slog.Logger) (*Log, error) {
 	}
 	go s.send(ctx)
 	return newLog(s, log), nil
+}
+
+// closeLeft closes the segment that a process which was killed left open, up to its last whole line.
+func (s *spool) closeLeft() error {
+	entries, err := os.ReadDir(s.hook.Spool)
+	for _, e := range entries {
+		name, ok := strings.CutSuffix(filepath.Join(s.hook.Spool, e.Name()), ".open")
+		if !ok || err != nil {
+			continue
+		}
+		var b []byte
+		if b, err = os.ReadFile(name + ".open"); err != nil { //nolint:gosec // SegmentBytes and a line
+			continue
+		}
+		n := int64(bytes.LastIndexByte(b, '\n') + 1)
+		if n == 0 {
+			err = os.Remove(name + ".open")
+		} else if err = os.Truncate(name+".open", n); err == nil {
+			err = os.Rename(name+".open", name+".jsonl")
+		}
+	}
+	return err
 }
 
 // segments lists those that are closed, the oldest first.
