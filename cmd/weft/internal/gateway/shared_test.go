@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -22,6 +23,7 @@ import (
 	"github.com/weftstore/weft/cmd/weft/internal/gateway"
 	"github.com/weftstore/weft/identity"
 	"github.com/weftstore/weft/metadata/etcdkv/etcdtest"
+	"github.com/weftstore/weft/node/extent"
 	"github.com/weftstore/weft/store"
 )
 
@@ -408,6 +410,23 @@ func TestDrainNode(t *testing.T) {
 	}
 }
 
+// online counts the targets that are served by other nodes than these.
+func (g *shared) online(gone ...string) int {
+	g.t.Helper()
+	s, err := g.Status(g.t.Context())
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	n := 0
+	for _, x := range s.Targets {
+		host, _, _ := strings.Cut(x.Name, ":")
+		if x.Usable && !slices.Contains(gone, host) {
+			n++
+		}
+	}
+	return n
+}
+
 // On a shared file system the targets of a node that ends are served by another within
 // seconds, with all that is on them, and not given back while the other lives.
 func TestTakeover(t *testing.T) {
@@ -417,21 +436,7 @@ func TestTakeover(t *testing.T) {
 	}
 	r.all()
 	g := r.gateway("gw0")
-	// online counts the targets that are served by other nodes than these.
-	online := func(gone ...string) int {
-		s, err := g.Status(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		n := 0
-		for _, x := range s.Targets {
-			host, _, _ := strings.Cut(x.Name, ":")
-			if x.Usable && !slices.Contains(gone, host) {
-				n++
-			}
-		}
-		return n
-	}
+	online := g.online
 	eventually(t, "all targets", func() bool { return online() == 6 })
 	if err := g.cl.MakeBucket(t.Context(), bucket, minio.MakeBucketOptions{}); err != nil {
 		t.Fatal(err)
@@ -462,4 +467,38 @@ func TestTakeover(t *testing.T) {
 	if err := g.do("check", "", &check); err != nil || !check.Clean() || check.Orphans > 0 {
 		t.Fatalf("%+v, %v", check, err)
 	}
+}
+
+// Fault model: the file system of one target hangs while the node that had it ends. Its other
+// targets are taken over meanwhile, and this one when the file system answers.
+func TestTakeoverBesideHungTarget(t *testing.T) {
+	r := sharedRig(t, 2, 2, "ec:2+2")
+	for i := range r.file.Nodes {
+		r.file.Nodes[i].Takeover = []string{"n0", "n1"}
+	}
+	r.all()
+	g := r.gateway("gw0")
+	eventually(t, "all targets", func() bool { return g.online() == 4 })
+	r.end("n0")
+	superblock := filepath.Join(r.file.Nodes[0].Targets[0], extent.SuperblockName)
+	if err := os.Rename(superblock, superblock+".aside"); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mkfifo(superblock, 0o600); err != nil { // who opens it to read waits
+		t.Fatal(err)
+	}
+	answer := sync.OnceFunc(func() {
+		f, err := os.OpenFile(superblock, os.O_RDWR|syscall.O_NONBLOCK, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if err := os.Rename(superblock+".aside", superblock); err != nil {
+			t.Fatal(err)
+		}
+	})
+	defer answer()
+	eventually(t, "another node has the target that answers", func() bool { return g.online("n0") == 3 })
+	answer()
+	eventually(t, "it has the other, too", func() bool { return g.online("n0") == 4 })
 }

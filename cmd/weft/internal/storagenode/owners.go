@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/weftstore/weft/cmd/weft/internal/cluster"
@@ -35,14 +36,18 @@ type owners struct {
 	stop context.CancelFunc
 	done chan struct{}
 
-	mu     sync.Mutex // held during a look
+	mu     sync.Mutex // guards shared
 	shared []*sharedTarget
+	looks  sync.WaitGroup // goroutines that have a target's lock, or wait for one
 }
 
-// sharedTarget is one directory that several nodes see.
+// sharedTarget is one directory that several nodes see. Each is looked at by itself: its file
+// system may hang.
 type sharedTarget struct {
 	dir  string
-	home bool // of this node, by the cluster file
+	home atomic.Bool // of this node, by the cluster file
+
+	mu   sync.Mutex // held during a look
 	uuid node.TargetUUID
 	hold *member.Hold // nil while another has it
 	said string       // why it was not taken last
@@ -57,7 +62,9 @@ func sharedTargets(f *cluster.File, name string) (list []*sharedTarget) {
 			continue
 		}
 		for _, dir := range n.Targets {
-			list = append(list, &sharedTarget{dir: dir, home: n.Name == name})
+			s := &sharedTarget{dir: dir}
+			s.home.Store(n.Name == name)
+			list = append(list, s)
 		}
 	}
 	return list
@@ -69,6 +76,7 @@ func startOwners(ctx context.Context, m *member.Member, n *Node, f *cluster.File
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	o.stop = stop
 	o.look(run)
+	o.looks.Wait()
 	go o.run(run)
 	return o
 }
@@ -80,11 +88,15 @@ func (o *owners) follow(f *cluster.File) {
 	next := sharedTargets(f, o.n.cfg.Name)
 	for _, s := range o.shared {
 		if i := slices.IndexFunc(next, func(n *sharedTarget) bool { return n.dir == s.dir }); i >= 0 {
-			s.home = next[i].home
+			s.home.Store(next[i].home.Load())
 			next[i] = s
 			continue
 		}
-		o.drop(s)
+		o.looks.Go(func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			o.drop(s)
+		})
 	}
 	o.shared = next
 }
@@ -93,6 +105,7 @@ func (o *owners) follow(f *cluster.File) {
 func (o *owners) close() error {
 	o.stop()
 	<-o.done
+	o.looks.Wait()
 	for _, s := range o.shared {
 		o.drop(s)
 	}
@@ -113,18 +126,29 @@ func (o *owners) run(ctx context.Context) {
 	}
 }
 
-// look drops what is not held any more and claims what nobody holds.
+// look drops what is not held any more and claims what nobody holds, but for targets of which
+// the last look has not ended.
 func (o *owners) look(ctx context.Context) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, s := range o.shared {
-		if s.hold != nil && s.hold.Guard() != nil {
-			o.log.Warn("target is let go: the lease ended", "dir", s.dir)
-			o.drop(s)
+		if !s.mu.TryLock() {
+			continue
 		}
-		if s.hold == nil && ctx.Err() == nil {
-			o.tell(s, o.take(ctx, s))
-		}
+		o.looks.Go(func() {
+			defer s.mu.Unlock()
+			o.lookAt(ctx, s)
+		})
+	}
+}
+
+func (o *owners) lookAt(ctx context.Context, s *sharedTarget) {
+	if s.hold != nil && s.hold.Guard() != nil {
+		o.log.Warn("target is let go: the lease ended", "dir", s.dir)
+		o.drop(s)
+	}
+	if s.hold == nil && ctx.Err() == nil {
+		o.tell(s, o.take(ctx, s))
 	}
 }
 
@@ -168,7 +192,8 @@ func (o *owners) take(ctx context.Context, s *sharedTarget) error {
 	call, cancel := context.WithTimeout(ctx, claimTimeout)
 	defer cancel()
 	name := node.TargetUUID(sb.Target).String()
-	if !s.home {
+	home := s.home.Load()
+	if !home {
 		held, err := o.m.Held(call, name)
 		if err != nil || held {
 			s.free = time.Time{}
@@ -200,9 +225,11 @@ func (o *owners) take(ctx context.Context, s *sharedTarget) error {
 	}
 	if err != nil {
 		s.hold = nil
+		call, cancel := context.WithTimeout(ctx, claimTimeout) // the first may be used up
+		defer cancel()
 		return errors.Join(fmt.Errorf("take over %s: %w", s.dir, err), o.m.Release(call, name, h))
 	}
-	o.log.Info("target is held", "dir", s.dir, "epoch", h.Epoch, "own", s.home)
+	o.log.Info("target is held", "dir", s.dir, "epoch", h.Epoch, "own", home)
 	return nil
 }
 
