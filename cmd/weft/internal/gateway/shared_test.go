@@ -12,12 +12,12 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/minio/minio-go/v7"
 	miniocreds "github.com/minio/minio-go/v7/pkg/credentials"
+	"golang.org/x/sys/unix"
 
 	"github.com/weftstore/weft/cmd/weft/internal/adminsock"
 	"github.com/weftstore/weft/cmd/weft/internal/gateway"
@@ -480,25 +480,29 @@ func TestTakeoverBesideHungTarget(t *testing.T) {
 	g := r.gateway("gw0")
 	eventually(t, "all targets", func() bool { return g.online() == 4 })
 	r.end("n0")
-	superblock := filepath.Join(r.file.Nodes[0].Targets[0], extent.SuperblockName)
-	if err := os.Rename(superblock, superblock+".aside"); err != nil {
+	// Who opens a file of which another has a lease waits for it to be given back.
+	f, err := os.OpenFile(filepath.Join(r.file.Nodes[0].Targets[0], extent.SuperblockName), os.O_RDWR, 0)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := syscall.Mkfifo(superblock, 0o600); err != nil { // who opens it to read waits
-		t.Fatal(err)
-	}
-	answer := sync.OnceFunc(func() {
-		f, err := os.OpenFile(superblock, os.O_RDWR|syscall.O_NONBLOCK, 0)
+	defer f.Close()
+	eventually(t, "the lease on a file", func() bool {
+		_, err := unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_WRLCK)
+		return err == nil
+	})
+	served := func(target string) bool {
+		s, err := g.Status(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer f.Close()
-		if err := os.Rename(superblock+".aside", superblock); err != nil {
-			t.Fatal(err)
-		}
-	})
-	defer answer()
-	eventually(t, "another node has the target that answers", func() bool { return g.online("n0") == 3 })
-	answer()
+		return slices.ContainsFunc(s.Targets, func(x store.TargetState) bool {
+			return x.Usable && x.Name == "n1:"+target
+		})
+	}
+	eventually(t, "another node has the target that answers", func() bool { return served(r.file.Nodes[0].Targets[1]) })
+	if served(r.file.Nodes[0].Targets[0]) {
+		t.Error("a target is served whose superblock cannot be read")
+	}
+	f.Close()
 	eventually(t, "it has the other, too", func() bool { return g.online("n0") == 4 })
 }
