@@ -172,7 +172,10 @@ func (d *DB) run(reqs []*request) (n int, err error) {
 	if size == 0 {
 		return n, guard("roll back", tx.Rollback)
 	}
-	id := tx.ID()
+	id, fits := tx.ID(), d.fits(tx.Size())
+	if !fits {
+		d.replace(nil) // the map may have to grow, which waits for all that is read
+	}
 	if err := guard("commit", func() error { return d.commit(tx) }); err != nil {
 		// Nothing was written yet, or not the meta page: the last state is in force.
 		stats := tx.Stats()
@@ -183,17 +186,10 @@ func (d *DB) run(reqs []*request) (n int, err error) {
 	}
 	d.durable.Store(int64(id))
 	d.tell()
-	return n, nil
-}
-
-// shows says that the state that transaction id left can be read: what comes next would build on it.
-func (d *DB) shows(id int) bool {
-	tx, err := d.begin(false)
-	if err != nil {
-		return false
+	if fits {
+		d.publish()
 	}
-	defer func() { _ = tx.Rollback() }()
-	return tx.ID() >= id
+	return n, nil
 }
 
 // run calls the update's function. A panic is taken to the goroutine that asked.

@@ -9,9 +9,12 @@
 // Durable: when Update returns nil the group's pages and then bbolt's meta page have
 // been synced, in this order. When the pages cannot be written for lack of space, all of the
 // group get the error and the engine goes on; after any other failed write or sync the
-// state of the file is unknown, and updates fail until it is opened again. A view that
-// finds a meta page that is being synced waits for that, so that nobody sees what a loss of
-// power may undo; after that sync failed, views fail as updates do.
+// state of the file is unknown, and updates fail until it is opened again.
+//
+// Views read the last state that is durable, all in one read-only transaction of bbolt's that
+// the committer begins after each commit: what bbolt itself shows may still be on its way to the
+// disk. When the file has nearly filled the map that was reserved for it, which can only grow
+// while nobody reads, views begin transactions of their own, and wait for a sync under way.
 //
 // The file has one bucket, "weft". The list of free pages is not stored but found
 // by reading the file when it is opened. Records have checksums (package metadata);

@@ -2,7 +2,6 @@ package boltkv
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -19,8 +18,8 @@ import (
 
 // Options of a DB; the zero value is right outside tests.
 type Options struct {
-	// MapSize in bytes of address space reserved for the file. While the file fits,
-	// no update waits for long reads. 0: 16 GiB.
+	// MapSize in bytes of address space reserved for the file. While the file fits, with
+	// some GiB to spare, no update waits for reads, nor a read for an update. 0: 16 GiB.
 	MapSize int
 	// LockTimeout is how long to wait for another process that has the file open.
 	// 0: one second.
@@ -42,8 +41,10 @@ type DB struct {
 	stopped chan struct{}
 	commit  func(*bbolt.Tx) error
 
-	durable atomic.Int64  // id of the last transaction that is
-	moved   chan struct{} // closed when durable changes, or failed; nil while nobody waits. Under mu
+	mapSize int64
+	current atomic.Pointer[snapshot] // nil: the file fills the map, or there was an error
+	durable atomic.Int64             // id of the last transaction that is
+	moved   chan struct{}            // closed when durable changes, or failed; nil while nobody waits. Under mu
 
 	failed atomic.Pointer[error] // why updates fail until the next Open
 	// stuck: bbolt met damage while it held its locks. Nothing can be done with it,
@@ -74,7 +75,7 @@ func OpenWith(path string, opts Options) (*DB, error) {
 	if opts.LockTimeout == 0 {
 		opts.LockTimeout = time.Second
 	}
-	d := &DB{path: path, wake: make(chan struct{}, 1), stopped: make(chan struct{}), commit: (*bbolt.Tx).Commit}
+	d := &DB{path: path, wake: make(chan struct{}, 1), stopped: make(chan struct{}), commit: (*bbolt.Tx).Commit, mapSize: int64(opts.MapSize)}
 	err := guard("open", func() (err error) {
 		d.db, err = bbolt.Open(path, fileMode, &bbolt.Options{
 			Timeout:         opts.LockTimeout,
@@ -105,6 +106,9 @@ func OpenWith(path string, opts Options) (*DB, error) {
 		}
 		return nil, fmt.Errorf("boltkv: open %s: %w", path, err)
 	}
+	if size, err := d.Size(); err == nil && d.fits(size) {
+		d.publish()
+	}
 	go d.commitLoop()
 	return d, nil
 }
@@ -120,6 +124,7 @@ func (d *DB) Close() error {
 		close(d.wake)
 	}
 	<-d.stopped
+	d.replace(nil)
 	if d.stuck.Load() {
 		return d.failure()
 	}
@@ -152,61 +157,6 @@ func (d *DB) Size() (int64, error) {
 		return 0, err
 	}
 	return info.Size(), nil
-}
-
-// View implements metadata.KV.
-func (d *DB) View(ctx context.Context, fn func(metadata.Reader) error) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	tx, err := d.begin(false)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = tx.Rollback() }()
-	if err := d.settle(ctx, tx.ID()); err != nil {
-		return err
-	}
-	r, err := newReader(tx)
-	if err != nil {
-		return err
-	}
-	return fn(&r)
-}
-
-// settle waits until the state that transaction id left is durable: bbolt shows it as soon as
-// the meta page is written, and syncs that then.
-func (d *DB) settle(ctx context.Context, id int) error {
-	for int64(id) > d.durable.Load() {
-		d.mu.Lock()
-		if d.moved == nil {
-			d.moved = make(chan struct{})
-		}
-		moved := d.moved
-		d.mu.Unlock()
-		if int64(id) <= d.durable.Load() {
-			break
-		}
-		if err := d.failure(); err != nil {
-			return err
-		}
-		select {
-		case <-moved:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	return nil
-}
-
-// tell wakes those who wait for durable or failed.
-func (d *DB) tell() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.moved != nil {
-		close(d.moved)
-		d.moved = nil
-	}
 }
 
 // reader implements metadata.Reader on a bbolt transaction.
