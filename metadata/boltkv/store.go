@@ -19,7 +19,7 @@ import (
 // Options of a DB; the zero value is right outside tests.
 type Options struct {
 	// MapSize in bytes of address space reserved for the file. While the file fits, with
-	// some GiB to spare, no update waits for reads, nor a read for an update. 0: 16 GiB.
+	// some GiB to spare, no update waits for reads, nor a read for an update. 0: 64 GiB.
 	MapSize int
 	// LockTimeout is how long to wait for another process that has the file open.
 	// 0: one second.
@@ -70,7 +70,7 @@ func Open(path string) (*DB, error) { return OpenWith(path, Options{}) }
 // OpenWith is Open with options.
 func OpenWith(path string, opts Options) (*DB, error) {
 	if opts.MapSize == 0 {
-		opts.MapSize = 16 << 30
+		opts.MapSize = 64 << 30
 	}
 	if opts.LockTimeout == 0 {
 		opts.LockTimeout = time.Second
