@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -103,6 +104,9 @@ func OpenWith(path string, opts Options) (*DB, error) {
 			if errors.Is(err, bad) {
 				err = errors.Join(err, metadata.ErrCorrupt)
 			}
+		}
+		if errors.Is(err, syscall.ENOMEM) {
+			err = fmt.Errorf("%w: the file is mapped to %d GiB of addresses; allow them with `ulimit -v unlimited`", err, opts.MapSize>>30)
 		}
 		return nil, fmt.Errorf("boltkv: open %s: %w", path, err)
 	}
