@@ -407,3 +407,51 @@ func TestKeepAliveOfSlowCalls(t *testing.T) {
 		calls.Wait()
 	})
 }
+
+// TestStuckHandler: a handler that a disk keeps past the end of its call costs the other
+// calls on the lane nothing; its caller is answered in time, and so are as many as the lane
+// has slots.
+func TestStuckHandler(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stuck, slow := make(chan struct{}), make(chan struct{})
+		r := newRig(t, rdma.Options{Lanes: 1, Slots: 3}, func(ctx context.Context, p rdma.Peer, req, rep []byte) int {
+			switch req[0] {
+			case 's':
+				<-stuck
+			case 'w':
+				<-slow
+			}
+			return echo(ctx, p, req, rep)
+		}, newCables())
+		other := make(chan error, 1)
+		go func() {
+			_, err := r.c.Call(context.Background(), []byte("wait"), make([]byte, 8))
+			other <- err
+		}()
+		for range 3 {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			start := time.Now()
+			_, err := r.c.Call(ctx, []byte("stuck"), make([]byte, 8))
+			cancel()
+			if took := time.Since(start); !errors.Is(err, context.DeadlineExceeded) || took >= 2*time.Second {
+				t.Errorf("call of a handler that does not return: %v after %s", err, took)
+			}
+			r.echoes(t)
+		}
+		close(slow)
+		if err := <-other; err != nil {
+			t.Errorf("another call: %v", err)
+		}
+		close(stuck)
+		synctest.Wait()
+		r.echoes(t)
+		if s := r.client.Stats(); s.Redials != 0 {
+			t.Errorf("%d lanes were broken", s.Redials)
+		}
+		for _, l := range servedBy(r.server) {
+			if len(l.calls) != 0 || l.deserted != 0 {
+				t.Errorf("%d calls and %d handlers are left", len(l.calls), l.deserted)
+			}
+		}
+	})
+}

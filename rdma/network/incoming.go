@@ -20,6 +20,11 @@ type incoming struct {
 	prompt    bool // see Options.Prompt
 	ctx       callContext
 	transfers gate.Gate // shut when the handler has returned
+	canceled  bool      // of l.mu
+
+	mu      sync.Mutex
+	moving  int  // transfers that touch the caller's memory
+	overdue bool // it is canceled and the handler goes on: no more of them begin
 }
 
 func newIncoming(l *served, m wire.Message) *incoming {
@@ -47,11 +52,43 @@ func (c *incoming) Run() {
 	c.transfers.Shut()
 	c.ctx.end(errCanceled) // a context derived from it may outlive the handler
 	c.m.Hold.Release()
-	c.l.mu.Lock()
-	delete(c.l.calls, c.m.ID)
-	c.l.mu.Unlock()
-	_ = c.l.w.Send(wire.Message{Kind: wire.Reply, ID: c.m.ID, Body: rep[:n]}) // an error means that nobody waits
+	if c.l.over(c) {
+		_ = c.l.w.Send(wire.Message{Kind: wire.Reply, ID: c.m.ID, Body: rep[:n]}) // an error means that nobody waits
+	}
 	c.l.s.handlers.Leave()
+}
+
+// desert answers for a handler that goes on although its call was canceled, as one that a
+// disk keeps: the caller would break the lane, with the calls to other disks on it. Its
+// memory is no more touched.
+func (c *incoming) desert() {
+	c.mu.Lock()
+	c.overdue = true
+	idle := c.moving == 0
+	c.mu.Unlock()
+	if idle && c.l.desert(c) {
+		_ = c.l.w.Send(wire.Message{Kind: wire.Reply, ID: c.m.ID}) // an error means that nobody waits
+	}
+}
+
+// move runs f, which touches the caller's memory.
+func (c *incoming) move(f func() error) error {
+	c.mu.Lock()
+	if c.overdue {
+		c.mu.Unlock()
+		return errCanceled
+	}
+	c.moving++
+	c.mu.Unlock()
+	err := f()
+	c.mu.Lock()
+	c.moving--
+	overdue := c.overdue
+	c.mu.Unlock()
+	if overdue {
+		c.desert()
+	}
+	return err
 }
 
 // Session implements rdma.Peer.
@@ -62,7 +99,7 @@ func (c *incoming) Pull(ctx context.Context, src rdma.Remote, use func(p []byte)
 	n := c.l.n.counters
 	err := c.transfer(ctx, src, func(p []byte) error {
 		if len(p) > 0 {
-			if err := c.l.w.Pull(ctx, src.RKey, src.Addr, p); err != nil {
+			if err := c.move(func() error { return c.l.w.Pull(ctx, src.RKey, src.Addr, p) }); err != nil {
 				return fmt.Errorf("pull %d bytes: %w", len(p), err)
 			}
 		}
@@ -84,7 +121,7 @@ func (c *incoming) Push(ctx context.Context, dst rdma.Remote, fill func(p []byte
 		if err := fill(p); err != nil || len(p) == 0 {
 			return err
 		}
-		if err := c.l.w.Push(ctx, dst.RKey, dst.Addr, p); err != nil {
+		if err := c.move(func() error { return c.l.w.Push(ctx, dst.RKey, dst.Addr, p) }); err != nil {
 			return fmt.Errorf("push %d bytes: %w", len(p), err)
 		}
 		return nil

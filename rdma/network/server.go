@@ -231,9 +231,10 @@ type served struct {
 	w     wire.Lane
 	heard atomic.Int64 // when something came last, ns since 1970
 
-	mu     sync.Mutex
-	broken bool
-	calls  map[uint64]*incoming
+	mu       sync.Mutex
+	broken   bool
+	calls    map[uint64]*incoming
+	deserted int // handlers that run on after their calls were answered
 }
 
 // Receive implements wire.Receiver.
@@ -245,9 +246,14 @@ func (l *served) Receive(m wire.Message) wire.Work {
 	case wire.Cancel:
 		l.mu.Lock()
 		c := l.calls[m.ID]
+		again := c == nil || c.canceled
+		if !again {
+			c.canceled = true
+		}
 		l.mu.Unlock()
-		if c != nil { // else the reply has crossed it
+		if !again { // else the reply has crossed it
 			c.ctx.end(errCanceled)
+			time.AfterFunc(l.s.t.o.Grace/2, c.desert)
 		}
 		return nil
 	case wire.Ping:
@@ -282,6 +288,31 @@ func (l *served) called(m wire.Message) wire.Work {
 		return nil
 	}
 	return c
+}
+
+// over takes note that a handler has returned. False: its call was answered before.
+func (l *served) over(c *incoming) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.calls[c.m.ID] != c {
+		l.deserted--
+		return false
+	}
+	delete(l.calls, c.m.ID)
+	return true
+}
+
+// desert takes note that a call is answered although its handler runs. False when that is
+// over, or when as many run already as the lane has slots: each keeps its request's memory.
+func (l *served) desert(c *incoming) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.broken || l.calls[c.m.ID] != c || l.deserted >= l.w.Info().Slots {
+		return false
+	}
+	delete(l.calls, c.m.ID)
+	l.deserted++
+	return true
 }
 
 // Broken implements wire.Receiver.

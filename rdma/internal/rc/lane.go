@@ -88,7 +88,7 @@ func newLane(n *Network, id *verbs.ID, slots int, answer bool, staging *memory) 
 	l.keys.init()
 	recvs := slots + spareRecvs
 	if answer {
-		recvs += slots // cancellations
+		recvs += 2 * slots // cancellations, and requests whose handlers outlive their calls
 	}
 	buffers := 2*slots + spareRecvs
 	sends := buffers + maxTransfers + signalEvery
