@@ -25,5 +25,5 @@
 //
 // Regions are mapped once and registered with all wires under one random key.
 // Handlers' transfers pass through staging memory, which is made by the first Serve
-// and lent in order of arrival.
+// and lent in order of arrival, but to a caller that has its share.
 package network

@@ -153,11 +153,11 @@ func (c *incoming) transfer(ctx context.Context, r rdma.Remote, f func(p []byte)
 	if r.Len == 0 {
 		return f(nil)
 	}
-	p, err := c.l.s.t.staging.lend(ctx, int(r.Len))
+	p, err := c.l.s.t.staging.lend(ctx, c.Session(), int(r.Len))
 	if err != nil {
 		return err
 	}
-	defer c.l.s.t.staging.give(p)
+	defer c.l.s.t.staging.give(c.Session(), p)
 	return f(p)
 }
 

@@ -16,7 +16,9 @@ import (
 const granule = 64 << 10
 
 // staging lends pieces of one registered area to transfers, first come, first
-// served. It is made when it is first needed: a transport that only calls has none.
+// served, but for those of a session that has its share: a caller that is frozen keeps
+// what its transfers have until its lanes are given up. It is made when it is first
+// needed: a transport that only calls has none.
 type staging struct {
 	t *Transport
 
@@ -27,6 +29,7 @@ type staging struct {
 	regs    []wire.Memory // in the order of t.nets
 	free    []span        // by offset, never adjacent
 	inUse   int
+	held    map[uint64]int // part of inUse that a session has
 	waiting []*loan
 }
 
@@ -35,9 +38,10 @@ type span struct{ off, n int }
 
 // loan is somebody who waits. p is set before ready is closed.
 type loan struct {
-	n     int
-	p     []byte
-	ready chan struct{}
+	session uint64
+	n       int
+	p       []byte
+	ready   chan struct{}
 }
 
 // prepare makes the area.
@@ -57,7 +61,7 @@ func (s *staging) prepare() error {
 		s.bytes = nil
 		return s.err
 	}
-	s.free = []span{{0, len(s.bytes)}}
+	s.free, s.held = []span{{0, len(s.bytes)}}, map[uint64]int{}
 	return nil
 }
 
@@ -68,17 +72,12 @@ func (s *staging) memory(i int) wire.Memory {
 	return s.regs[i]
 }
 
-// lend waits for n bytes, at most rdma.MaxBulk. give them back.
-func (s *staging) lend(ctx context.Context, n int) ([]byte, error) {
+// lend waits for n bytes, at most rdma.MaxBulk, for a transfer of a session. give them back.
+func (s *staging) lend(ctx context.Context, session uint64, n int) ([]byte, error) {
+	l := &loan{session: session, n: n, ready: make(chan struct{})}
 	s.mu.Lock()
-	if len(s.waiting) == 0 {
-		if p := s.takeLocked(n); p != nil {
-			s.mu.Unlock()
-			return p, nil
-		}
-	}
-	l := &loan{n: n, ready: make(chan struct{})}
 	s.waiting = append(s.waiting, l)
+	s.serveLocked()
 	s.mu.Unlock()
 	select {
 	case <-l.ready:
@@ -93,14 +92,24 @@ func (s *staging) lend(ctx context.Context, n int) ([]byte, error) {
 	}
 	s.mu.Unlock()
 	if i < 0 { // served in the meantime
-		s.give(l.p)
+		s.give(session, l.p)
 	}
 	return nil, fmt.Errorf("staging memory for %d bytes: %w: %w", n, rdma.ErrNoMemory, ctx.Err())
 }
 
+// sized is what a piece of n bytes takes.
+func sized(n int) int { return (n + granule - 1) / granule * granule }
+
+// shareLocked says whether a session may have n bytes more: all of its pieces are at most
+// twice what nobody has. So one alone has two thirds, and the next two thirds of what is left.
+func (s *staging) shareLocked(session uint64, n int) bool {
+	held := s.held[session]
+	return held == 0 || held+sized(n) <= 2*(len(s.bytes)-s.inUse)
+}
+
 // takeLocked cuts n bytes from the first span that has room; nil when none has.
-func (s *staging) takeLocked(n int) []byte {
-	size := (n + granule - 1) / granule * granule
+func (s *staging) takeLocked(session uint64, n int) []byte {
+	size := sized(n)
 	for i := range s.free {
 		f := &s.free[i]
 		if f.n < size {
@@ -112,17 +121,21 @@ func (s *staging) takeLocked(n int) []byte {
 			s.free = slices.Delete(s.free, i, i+1)
 		}
 		s.inUse += size
+		s.held[session] += size
 		return p
 	}
 	return nil
 }
 
 // give takes back what lend lent.
-func (s *staging) give(p []byte) {
+func (s *staging) give(session uint64, p []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	off, n := int(region.Addr(p)-region.Addr(s.bytes)), cap(p)
 	s.inUse -= n
+	if s.held[session] -= n; s.held[session] == 0 {
+		delete(s.held, session)
+	}
 	i, _ := slices.BinarySearchFunc(s.free, off, func(f span, off int) int { return f.off - off })
 	if i > 0 && s.free[i-1].off+s.free[i-1].n == off {
 		i--
@@ -138,12 +151,22 @@ func (s *staging) give(p []byte) {
 }
 
 func (s *staging) serveLocked() {
-	for len(s.waiting) > 0 {
-		l := s.waiting[0]
-		if l.p = s.takeLocked(l.n); l.p == nil {
+	var passed []uint64 // sessions that have their share
+	for i := 0; i < len(s.waiting); {
+		l := s.waiting[i]
+		if slices.Contains(passed, l.session) {
+			i++
+			continue
+		}
+		if !s.shareLocked(l.session, l.n) {
+			passed = append(passed, l.session)
+			i++
+			continue
+		}
+		if l.p = s.takeLocked(l.session, l.n); l.p == nil {
 			return
 		}
-		s.waiting = slices.Delete(s.waiting, 0, 1)
+		s.waiting = slices.Delete(s.waiting, i, i+1)
 		close(l.ready)
 	}
 }

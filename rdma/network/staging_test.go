@@ -35,13 +35,13 @@ func TestStagingModel(t *testing.T) {
 	for range 20_000 {
 		if rng.IntN(2) == 0 && len(lent) > 0 {
 			i := rng.IntN(len(lent))
-			s.give(lent[i])
+			s.give(1, lent[i])
 			lent = slices.Delete(lent, i, i+1)
 			continue
 		}
 		n := 1 + rng.IntN(rdma.MaxBulk>>rng.IntN(12))
 		s.mu.Lock()
-		p := s.takeLocked(n)
+		p := s.takeLocked(1, n)
 		s.mu.Unlock()
 		if p == nil {
 			if !s.fragmented(lent, n) {
@@ -60,7 +60,7 @@ func TestStagingModel(t *testing.T) {
 		lent = append(lent, p)
 	}
 	for _, p := range lent {
-		s.give(p)
+		s.give(1, p)
 	}
 	if s.inUse != 0 || !slices.Equal(s.free, []span{{0, size}}) {
 		t.Errorf("%d bytes in use, free %v", s.inUse, s.free)
@@ -98,7 +98,7 @@ func TestStagingUnderCancellation(t *testing.T) {
 			rng := rand.New(rand.NewPCG(uint64(w), 2))
 			for range 300 {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(rng.Int64N(int64(time.Millisecond))))
-				p, err := s.lend(ctx, 1+rng.IntN(rdma.MaxBulk))
+				p, err := s.lend(ctx, 1, 1+rng.IntN(rdma.MaxBulk))
 				cancel()
 				if err != nil {
 					if !errors.Is(err, rdma.ErrNoMemory) || !errors.Is(err, context.DeadlineExceeded) {
@@ -112,12 +112,51 @@ func TestStagingUnderCancellation(t *testing.T) {
 						t.Error("memory was lent twice")
 					}
 				}
-				s.give(p)
+				s.give(1, p)
 			}
 		})
 	}
 	all.Wait()
 	if s.inUse != 0 || len(s.waiting) != 0 || len(s.free) != 1 {
 		t.Errorf("%d bytes in use, %d wait, free %v", s.inUse, len(s.waiting), s.free)
+	}
+}
+
+// TestStagingIsShared: callers that take all they can and give nothing back, as frozen ones,
+// leave memory to others, and who waits for a share keeps nobody else waiting.
+func TestStagingIsShared(t *testing.T) {
+	const piece = 1 << 20
+	s := newStaging(t, 64<<20)
+	wait, giveUp := context.WithCancel(t.Context())
+	var all sync.WaitGroup
+	defer all.Wait()
+	defer giveUp()
+	for session := range uint64(2) {
+		for range 64 {
+			all.Go(func() {
+				if p, err := s.lend(wait, session, piece); err == nil {
+					<-wait.Done()
+					s.give(session, p)
+				}
+			})
+		}
+	}
+	for {
+		s.mu.Lock()
+		n := s.inUse/piece + len(s.waiting)
+		s.mu.Unlock()
+		if n == 2*64 {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	for range 10 {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		p, err := s.lend(ctx, 99, rdma.MaxBulk)
+		cancel()
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.give(99, p)
 	}
 }
