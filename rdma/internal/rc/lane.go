@@ -297,7 +297,13 @@ func (l *lane) received(r *recv, n int) (work wire.Work, again bool) {
 			return nil, true
 		}
 		m.Hold = r
-	case wire.Reply, wire.Pong:
+	case wire.Reply:
+		l.poll.awaited.Add(-1)
+	case wire.Pong:
+		if l.poll.pings.Add(-1) < 0 { // it would stand for an answer that nobody polls for then
+			l.fail(errors.New("pong without a ping"))
+			return nil, true
+		}
 		l.poll.awaited.Add(-1)
 	case wire.Refuse:
 		if h.ID != 0 {
@@ -317,6 +323,7 @@ func (l *lane) Send(m wire.Message) error {
 	case wire.Call:
 		l.poll.awaited.Add(1)
 	case wire.Ping:
+		l.poll.pings.Add(1)
 		l.poll.awaited.Add(1)
 		defer l.poll.kick()
 	}

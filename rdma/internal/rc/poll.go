@@ -28,6 +28,7 @@ type poller struct {
 	l       *lane
 	spinFor time.Duration
 	awaited atomic.Int64 // answers that this end waits for (calling end)
+	pings   atomic.Int64 // those of them that are pongs
 	turn    atomic.Bool
 	flushes atomic.Bool // the lane breaks: poll until the queue is closed
 	luck    atomic.Int32

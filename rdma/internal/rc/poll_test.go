@@ -35,3 +35,28 @@ func TestWaitForSpin(t *testing.T) {
 		<-waited
 	})
 }
+
+// deaf is a wire.Receiver that is told whether the lane broke.
+type deaf struct{ broken chan error }
+
+func (d deaf) Receive(wire.Message) wire.Work { return nil }
+func (d deaf) Broken(err error)               { d.broken <- err }
+
+// TestPongUnasked: a pong that nobody asked for ends the lane. It is not counted as the
+// answer to a call, which nobody would poll for then.
+func TestPongUnasked(t *testing.T) {
+	l := &lane{n: &Network{}, to: deaf{}}
+	l.once.Do(func() {}) // there is nothing to take down
+	l.poll.init(l)
+	l.poll.awaited.Store(1) // a call
+	r := &recv{l: l, bytes: make([]byte, messageSize)}
+	h := wire.Header{Kind: wire.Pong, ID: 7}
+	h.Encode(r.bytes)
+	l.received(r, wire.HeaderSize)
+	if !l.poll.needed() {
+		t.Error("nobody polls for the answer to a call")
+	}
+	if l.cause == nil {
+		t.Error("the lane lives")
+	}
+}
