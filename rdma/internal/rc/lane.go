@@ -171,13 +171,30 @@ func (l *lane) Info() wire.Info { return l.info }
 
 // Start implements wire.Lane.
 func (l *lane) Start(to wire.Receiver) {
+	if !l.begin(to) {
+		<-l.done
+		to.Broken(l.broken())
+		return
+	}
+	if l.answer {
+		l.poll.serve()
+	}
+}
+
+// begin is false when the lane breaks already and finish knows no Receiver.
+func (l *lane) begin(to wire.Receiver) bool {
+	l.why.Lock()
+	defer l.why.Unlock()
+	select {
+	case <-l.down:
+		return false
+	default:
+	}
 	l.to = to
 	ctx, cancel := context.WithCancel(context.Background())
 	l.watch = cancel
 	l.watching.Go(func() { l.watchConnection(ctx) })
-	if l.answer {
-		l.poll.serve()
-	}
+	return true
 }
 
 // watchConnection waits for the end that rdma_cm tells of.
@@ -221,6 +238,9 @@ func (l *lane) fail(cause error) {
 
 // finish takes the lane down and tells everybody.
 func (l *lane) finish() {
+	l.why.Lock() // after a begin that is under way; no other sets it
+	to := l.to
+	l.why.Unlock()
 	l.n.qps[qpConnected].Add(-1)
 	l.n.qps[qpError].Add(1)
 	l.poll.flush()
@@ -248,8 +268,8 @@ func (l *lane) finish() {
 	}
 	broken := l.broken()
 	l.send.end(broken)
-	if l.to != nil {
-		l.to.Broken(broken)
+	if to != nil {
+		to.Broken(broken)
 	}
 	close(l.done)
 	l.held.Shut() // handlers may still read their requests

@@ -1,6 +1,7 @@
 package rc
 
 import (
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -58,5 +59,23 @@ func TestPongUnasked(t *testing.T) {
 	}
 	if l.cause == nil {
 		t.Error("the lane lives")
+	}
+}
+
+// TestStartBroken: a lane that broke before it starts, as of a server that closes, tells
+// its Receiver.
+func TestStartBroken(t *testing.T) {
+	l := &lane{n: &Network{}, down: make(chan struct{}), done: make(chan struct{}), cause: rdma.ErrClosed}
+	close(l.down)
+	close(l.done)
+	to := deaf{make(chan error, 1)}
+	l.Start(to)
+	select {
+	case err := <-to.broken:
+		if !errors.Is(err, rdma.ErrPeer) {
+			t.Error(err)
+		}
+	default:
+		t.Error("the Receiver is not told")
 	}
 }
