@@ -411,3 +411,28 @@ func TestOrphansWhileLeading(t *testing.T) {
 		r.close()
 	})
 }
+
+// Fault model: the one that scrubs is frozen, another leads meanwhile and begins a pass.
+func TestScrubAfterItsTerm(t *testing.T) {
+	r, p := newPeersRig(t)
+	if err := r.put("k", testBody(1<<20, 1)); err != nil {
+		t.Fatal(err)
+	}
+	var pass scrubPass
+	var once sync.Once
+	res, err := r.Scrub(t.Context(), ScrubOptions{}, func(Progress) {
+		once.Do(func() {
+			var err error
+			if pass, err = r.beginScrub(t.Context(), false); err != nil {
+				t.Error(err)
+			}
+			p.set(func() { p.term = 2 })
+		})
+	})
+	if err == nil && res.Errors == 0 {
+		t.Error("the scrub says that it is whole")
+	}
+	if got, err := r.scrubPass(t.Context()); err != nil || got != pass || pass.began == 0 {
+		t.Errorf("the pass of the other is %+v, want %+v, %v", got, pass, err)
+	}
+}

@@ -45,6 +45,11 @@ type scrub struct {
 // those that should be there, and queues what is corrupt or missing for repair. Where it is
 // on each target is recorded, so that it may go on after a restart or with the next leader.
 func (s *Store) Scrub(ctx context.Context, o ScrubOptions, report Report) (*ScrubResult, error) {
+	term, err := s.term()
+	if err != nil {
+		return nil, err
+	}
+	ctx = s.within(ctx, term) // another may lead after it, and scrub
 	pass, err := s.beginScrub(ctx, o.Resume)
 	if err != nil {
 		return nil, err
