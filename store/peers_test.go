@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -435,4 +436,49 @@ func TestScrubAfterItsTerm(t *testing.T) {
 	if got, err := r.scrubPass(t.Context()); err != nil || got != pass || pass.began == 0 {
 		t.Errorf("the pass of the other is %+v, want %+v, %v", got, pass, err)
 	}
+}
+
+// lateKV commits nothing before the context ends, as etcd without a quorum.
+type lateKV struct {
+	*memKV
+	late atomic.Bool
+}
+
+func (kv *lateKV) Update(ctx context.Context, fn func(metadata.Txn) error) error {
+	if kv.late.Load() {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return kv.memKV.Update(ctx, fn)
+}
+
+// Fault model: commits end with their time, so that nothing of them is done. What was
+// written for them is not named for ever, and collected.
+func TestCommitsOutOfTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, _ := newPeersRig(t)
+		r.close()
+		kv := &lateKV{memKV: r.kv}
+		r.cfg.Meta, _ = metadata.New(kv, metadata.Options{})
+		var err error
+		if r.Store, err = New(r.cfg); err != nil {
+			t.Fatal(err)
+		}
+		defer r.close()
+		kv.late.Store(true)
+		if err := r.put("k", testBody(1000, 1)); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatal(err)
+		}
+		kv.late.Store(false)
+		if busy, _, _ := r.Report(); len(busy) > 0 {
+			t.Errorf("%d sets are named", len(busy))
+		}
+		r.age()
+		if _, err := r.sweep(t.Context(), true, &CheckResult{}, nil); err != nil {
+			t.Fatal(err)
+		}
+		if n := r.stored(); n != 0 {
+			t.Errorf("%d chunks are left", n)
+		}
+	})
 }

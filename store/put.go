@@ -96,6 +96,12 @@ func (s *Store) unmade(err error, p *metadata.Part) error {
 			return err
 		}
 	}
+	if !errors.Is(err, metadata.ErrUnknown) && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)) {
+		// Engines wait for what they began to commit. The sweep looks for the record.
+		s.settled(p.Set)
+		s.log.Error("no time left for a metadata commit, its chunks are left to the sweep", "set", p.Set, "error", err)
+		return err
+	}
 	s.log.Error("outcome of a metadata commit is not known, leaving its chunks", "set", p.Set, "error", err)
 	return err
 }
