@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/weftstore/weft/internal/checksum"
 	"github.com/weftstore/weft/metadata"
 	"github.com/weftstore/weft/node/extent"
 )
@@ -481,4 +483,19 @@ func TestCommitsOutOfTime(t *testing.T) {
 			t.Errorf("%d chunks are left", n)
 		}
 	})
+}
+
+// A write to a bucket that another took the place of leaves nothing.
+func TestPutIntoReplacedBucket(t *testing.T) {
+	r := newRig(t, rigOptions{layout: "ec:2+2"})
+	ctx := metadata.WithBucket(t.Context(), &metadata.Bucket{Name: "b", ID: 1 << 40})
+	body := testBody(1000, 1)
+	_, err := r.Put(ctx, &PutRequest{Bucket: "b", Key: "k", Size: int64(len(body)), Body: bytes.NewReader(body), Algorithm: checksum.CRC64NVME})
+	if !errors.Is(err, metadata.ErrReplaced) {
+		t.Fatal(err)
+	}
+	r.close() // waits for what is deleted
+	if busy, n := r.pins.list(), r.stored(); len(busy) > 0 || n > 0 {
+		t.Errorf("%d sets are named and %d chunks are left", len(busy), n)
+	}
 }

@@ -88,7 +88,7 @@ func (s *Store) unmade(err error, p *metadata.Part) error {
 		metadata.ErrNoSuchBucket, metadata.ErrPrecondition, metadata.ErrNoSuchKey, metadata.ErrNoSuchUpload,
 		metadata.ErrOutboxFull, metadata.ErrInvalidPart, metadata.ErrInvalidPartOrder, metadata.ErrPartTooSmall, metadata.ErrStale,
 		metadata.ErrLocked, metadata.ErrNoSuchVersion, metadata.ErrQuota, metadata.ErrVersioned, metadata.ErrTokenReused,
-		metadata.ErrInvalidKey,
+		metadata.ErrInvalidKey, metadata.ErrReplaced,
 	} {
 		if errors.Is(err, refused) {
 			s.settled(p.Set)
