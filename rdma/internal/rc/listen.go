@@ -80,7 +80,7 @@ func (s *listener) take(id *verbs.ID) {
 	switch {
 	case err != nil || (h.kind != helloAsk && h.kind != helloProve):
 		s.n.cfg.Counters.AuthFailures.Add(1)
-		s.n.cfg.Log.Warn("a caller was refused", "addr", id.RemoteAddr().String(), "err", err)
+		s.n.refusals.Note(s.n.cfg.Log, id.RemoteAddr().String(), err)
 		s.reject(id, &hello{kind: helloRefuse, reason: reasonVersion})
 		return
 	case h.kind == helloAsk:
@@ -89,7 +89,7 @@ func (s *listener) take(id *verbs.ID) {
 	}
 	if reason := s.n.cookies.take(h, s.n.cfg.Secret); reason != 0 {
 		s.n.cfg.Counters.AuthFailures.Add(1)
-		s.n.cfg.Log.Warn("a caller was refused", "addr", id.RemoteAddr().String(), "err", errRefused(reason))
+		s.n.refusals.Note(s.n.cfg.Log, id.RemoteAddr().String(), errRefused(reason))
 		s.reject(id, &hello{kind: helloRefuse, reason: reason})
 		return
 	}

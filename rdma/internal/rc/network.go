@@ -29,6 +29,8 @@ type Network struct {
 	watches sync.WaitGroup
 	stop    context.CancelFunc // of the watches of devices
 
+	refusals wire.Refusals
+
 	mu     sync.Mutex
 	closed bool
 	memory map[*memory]struct{}

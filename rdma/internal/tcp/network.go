@@ -24,6 +24,7 @@ type Network struct {
 	cfg       wire.Config
 	serverTLS *tls.Config // nil without TLS
 	regions   region.Table
+	refusals  wire.Refusals
 }
 
 // New makes a network.
@@ -192,7 +193,7 @@ func (s *listener) take(c net.Conn) {
 	a, err := s.n.shake(s.ctx, c, s.n.answer)
 	if err != nil {
 		if s.ctx.Err() == nil && !errors.Is(err, io.EOF) && !errors.Is(err, os.ErrDeadlineExceeded) {
-			s.n.cfg.Log.Warn("a caller was refused", "addr", c.RemoteAddr().String(), "err", err)
+			s.n.refusals.Note(s.n.cfg.Log, c.RemoteAddr().String(), err)
 		}
 		return
 	}

@@ -2,13 +2,16 @@ package tcp
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -371,4 +374,42 @@ func costOf(conns []canned, n *Network) uint64 {
 	}
 	runtime.ReadMemStats(&after)
 	return (after.TotalAlloc - before.TotalAlloc) / uint64(len(conns))
+}
+
+// lines counts what is logged.
+type lines struct {
+	slog.Handler
+	n atomic.Int64
+}
+
+func (l *lines) Enabled(context.Context, slog.Level) bool { return true }
+
+func (l *lines) Handle(context.Context, slog.Record) error {
+	l.n.Add(1)
+	return nil
+}
+
+// TestStrangersInTheLog: however many there are, the log gets a line a second.
+func TestStrangersInTheLog(t *testing.T) {
+	log := &lines{}
+	n := newNetwork(t, rdma.Options{})
+	n.cfg.Log = slog.New(log)
+	l, err := n.Listen("127.0.0.1:0", nil, func(wire.Lane) { t.Error("a lane was made") })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	start := time.Now()
+	for range 200 {
+		c, err := net.Dial("tcp", l.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = c.Write(make([]byte, helloSize))
+		_, _ = io.Copy(io.Discard, c)
+		c.Close()
+	}
+	if got, most := log.n.Load(), 1+int64(time.Since(start)/time.Second); got == 0 || got > most {
+		t.Errorf("%d lines, want 1 to %d", got, most)
+	}
 }
