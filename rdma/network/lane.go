@@ -146,9 +146,12 @@ func (l *lane) abandon(s *slot, id uint64) {
 	<-s.done
 }
 
+// Heard implements wire.Receiver.
+func (l *lane) Heard() { l.heard.Store(time.Now().UnixNano()) }
+
 // Receive implements wire.Receiver.
 func (l *lane) Receive(m wire.Message) wire.Work {
-	l.heard.Store(time.Now().UnixNano())
+	l.Heard()
 	switch m.Kind {
 	case wire.Reply, wire.Refuse:
 		if m.Kind == wire.Refuse && m.ID == 0 {

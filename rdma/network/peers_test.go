@@ -59,6 +59,8 @@ func (e *ears) Receive(m wire.Message) wire.Work {
 	return nil
 }
 
+func (e *ears) Heard() {}
+
 func (e *ears) Broken(err error) { e.broken <- err }
 
 func listen(l wire.Lane, script func(l wire.Lane, m wire.Message)) *ears {

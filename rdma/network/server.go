@@ -237,9 +237,12 @@ type served struct {
 	deserted int // handlers that run on after their calls were answered
 }
 
+// Heard implements wire.Receiver.
+func (l *served) Heard() { l.heard.Store(time.Now().UnixNano()) }
+
 // Receive implements wire.Receiver.
 func (l *served) Receive(m wire.Message) wire.Work {
-	l.heard.Store(time.Now().UnixNano())
+	l.Heard()
 	switch m.Kind {
 	case wire.Call:
 		return l.called(m)

@@ -41,6 +41,7 @@ func TestWaitForSpin(t *testing.T) {
 type deaf struct{ broken chan error }
 
 func (d deaf) Receive(wire.Message) wire.Work { return nil }
+func (d deaf) Heard()                         {}
 func (d deaf) Broken(err error)               { d.broken <- err }
 
 // TestPongUnasked: a pong that nobody asked for ends the lane. It is not counted as the

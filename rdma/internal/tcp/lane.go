@@ -188,11 +188,13 @@ func (l *lane) take(in *bufio.Reader, h *head) error {
 		if l.answer {
 			return errors.New("the caller asked for a transfer")
 		}
+		defer l.to.Heard()
 		if h.Kind == kindPull {
 			return l.pulled(h)
 		}
 		return l.pushed(in, h)
 	case kindPulled, kindPushed:
+		defer l.to.Heard()
 		return l.ended(in, h)
 	}
 	m := wire.Message{Kind: h.Kind, ID: h.ID, Value: h.Value}

@@ -191,3 +191,36 @@ func TestBulkEndsAlone(t *testing.T) {
 		}
 	})
 }
+
+// TestPayloadIsHeard: what comes of transfers is a sign of life at either end. On a slow
+// link, messages wait behind it for longer than a silent lane lives.
+func TestPayloadIsHeard(t *testing.T) {
+	for kind, answer := range map[wire.Kind]bool{kindPush: false, kindPull: false, kindPulled: true, kindPushed: true} {
+		synctest.Test(t, func(t *testing.T) {
+			l, far := pipeLane(t, answer)
+			to := newTap(l)
+			l.Start(to)
+			go func() { _, _ = io.Copy(io.Discard, far) }()
+			h := head{Header: wire.Header{Kind: kind, ID: 1}}
+			var body []byte
+			switch kind {
+			case kindPull:
+				h.Length = 4
+			case kindPush:
+				h.Length, body = 4, []byte("abcd")
+			case kindPulled:
+				h.Length, body = 4, []byte("abcd")
+				go func() { _ = l.Pull(t.Context(), 7, 0x1000, make([]byte, 4)) }()
+			case kindPushed:
+				go func() { _ = l.Push(t.Context(), 7, 0x1000, make([]byte, 4)) }()
+			}
+			synctest.Wait()
+			send(t, far, h, body)
+			synctest.Wait()
+			if to.heard.Load() == 0 || len(to.broken) > 0 {
+				t.Errorf("kind %d: heard %d times", kind, to.heard.Load())
+			}
+			far.Close()
+		})
+	}
+}

@@ -63,6 +63,7 @@ func newNetwork(t testing.TB, o rdma.Options) *Network {
 type tap struct {
 	lane   wire.Lane
 	got    chan wire.Message
+	heard  atomic.Int64
 	broken chan error
 }
 
@@ -79,6 +80,8 @@ func (r *tap) Receive(m wire.Message) wire.Work {
 	r.got <- m
 	return nil
 }
+
+func (r *tap) Heard() { r.heard.Add(1) }
 
 func (r *tap) Broken(err error) { r.broken <- err }
 

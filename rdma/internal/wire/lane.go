@@ -91,6 +91,9 @@ type Receiver interface {
 	// When it returns work, that is to be run by a goroutine that may block, while
 	// receiving goes on.
 	Receive(m Message) (work Work)
+	// Heard says that part of a transfer came, where the wire sees it: a sign of life as
+	// a message is, which may wait behind many transfers. It does not block.
+	Heard()
 	// Broken comes once and last. Nothing of the lane touches this end's registered
 	// memory any more. err wraps rdma.ErrPeer.
 	Broken(err error)
