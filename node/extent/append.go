@@ -126,6 +126,13 @@ func (t *Target) Delete(ctx context.Context, ids []ID) error {
 			graves = append(graves, newRecord(recTombstone, id, 0, nil))
 		}
 	}
+	// The look at the index may have hung, and the chunks been stored anew since.
+	if err := ctx.Err(); err != nil {
+		for _, r := range graves {
+			r.free()
+		}
+		return err
+	}
 	if len(graves) > 0 {
 		for _, r := range graves {
 			r.hdr.created = t.cfg.Now().UnixNano()

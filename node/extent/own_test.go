@@ -143,3 +143,38 @@ func TestTornOwnFileIsRemoved(t *testing.T) {
 		t.Errorf("%s is there: %v; %d chunks were called torn", name, ok, torn)
 	}
 }
+
+// endsAt is a context that ends when it is asked for the n-th time.
+type endsAt struct {
+	context.Context
+	n int
+}
+
+func (c *endsAt) Err() error {
+	if c.n--; c.n <= 0 {
+		return context.DeadlineExceeded
+	}
+	return nil
+}
+
+// A deletion whose caller gave it up while the index was read deletes nothing: the caller may
+// have stored the chunk anew when it goes on.
+func TestDeleteTooLate(t *testing.T) {
+	for _, size := range []int{100, testOwn} {
+		fsys, l := formatted(t, 1<<30), newLedger()
+		tg, err := Open(faultConfig(fsys, ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer tg.Close()
+		if err := l.store(tg, 1, size); err != nil {
+			t.Fatal(err)
+		}
+		if err := tg.Delete(&endsAt{t.Context(), 2}, []ID{testID(1)}); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%d bytes: Delete = %v", size, err)
+		}
+		if err := l.check(tg); err != nil {
+			t.Errorf("%d bytes: %v", size, err)
+		}
+	}
+}
