@@ -11,6 +11,7 @@ import (
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"go.etcd.io/etcd/client/v3"
+	"golang.org/x/sys/unix"
 
 	"github.com/weftstore/weft/cmd/weft/internal/statedir"
 )
@@ -23,6 +24,7 @@ type term struct {
 	cluster uint64 // id of the etcd cluster
 	lease   clientv3.LeaseID
 	until   atomic.Pointer[time.Time] // the lease is certain before it
+	slept   atomic.Int64              // what suspended said when until was counted from
 	ctx     context.Context           // ends with the term
 	end     context.CancelFunc
 }
@@ -76,7 +78,7 @@ func (m *Member) leave(t *term) {
 func (m *Member) begin(ctx context.Context) (*term, time.Time, error) {
 	call, cancel := context.WithTimeout(ctx, m.ttl)
 	defer cancel()
-	sent := time.Now()
+	sent, slept := time.Now(), suspended()
 	lease, err := m.client.Grant(call, int64(m.ttl/time.Second))
 	if err != nil {
 		return nil, sent, err
@@ -101,6 +103,7 @@ func (m *Member) begin(ctx context.Context) (*term, time.Time, error) {
 	t.ctx, t.end = context.WithCancel(ctx)
 	until := sent.Add(m.ttl)
 	t.until.Store(&until)
+	t.slept.Store(int64(slept))
 	return t, until, nil
 }
 
@@ -113,7 +116,7 @@ func (m *Member) hold(t *term, until time.Time) {
 		if t.ctx.Err() != nil {
 			return
 		}
-		sent := time.Now()
+		sent, slept := time.Now(), suspended()
 		call, cancel := context.WithTimeout(t.ctx, m.ttl/4)
 		_, err := m.client.KeepAliveOnce(call, t.lease)
 		cancel()
@@ -128,13 +131,28 @@ func (m *Member) hold(t *term, until time.Time) {
 		}
 		until := sent.Add(m.ttl)
 		t.until.Store(&until)
+		t.slept.Store(int64(slept)) // last: too little is on the safe side
 		expired.Reset(time.Until(until))
 	}
 }
 
 // valid says whether the lease is certain at this instant. The context may end a little
 // later, as after a freeze.
-func (t *term) valid() bool { return t.ctx.Err() == nil && time.Now().Before(*t.until.Load()) }
+func (t *term) valid() bool {
+	slept := suspended() - time.Duration(t.slept.Load())
+	return t.ctx.Err() == nil && time.Now().Add(slept).Before(*t.until.Load())
+}
+
+// suspended is how long the host has been since it started. The clock of package time
+// stands still meanwhile, and a lease does not. A freeze between its looks at the clocks adds
+// to it: that is on the safe side when it is asked for last, or before a renewal is sent.
+func suspended() time.Duration {
+	var boot, mono unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &mono) != nil || unix.ClockGettime(unix.CLOCK_BOOTTIME, &boot) != nil {
+		return 0
+	}
+	return time.Duration(boot.Nano() - mono.Nano())
+}
 
 func (m *Member) pause(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)

@@ -337,6 +337,21 @@ func TestClaim(t *testing.T) {
 	}
 }
 
+// Fault model: the host is suspended for longer than the lease lives. Its clock tells nothing.
+func TestGuardAfterSuspend(t *testing.T) {
+	h := &Hold{term: &term{ctx: t.Context()}}
+	until := time.Now().Add(time.Minute)
+	h.term.until.Store(&until)
+	h.term.slept.Store(int64(suspended()))
+	if err := h.Guard(); err != nil {
+		t.Fatal(err)
+	}
+	h.term.slept.Add(-int64(time.Hour)) // as if it had been since
+	if h.Guard() == nil {
+		t.Error("a lease that ended meanwhile guards")
+	}
+}
+
 // Fault model: the answer to a claim, or to a release, is lost, and the term goes on. What a
 // member does not use can be claimed again, also by itself, with a higher epoch.
 func TestClaimAfterALostAnswer(t *testing.T) {
