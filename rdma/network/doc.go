@@ -18,8 +18,9 @@
 //
 // A call whose context ends tells the other end, whose handler's context ends too,
 // and still waits for the reply, which comes when no transfer touches the caller's
-// memory any more. When it does not come within Options.Grace the lane is broken,
-// which has the same effect. Only then Call returns.
+// memory any more: after half of Options.Grace it does not wait for the handler. When it
+// does not come within Options.Grace the lane is broken, which has the same effect. Only
+// then Call returns.
 //
 // # Memory
 //

@@ -42,7 +42,8 @@
 // An answerer has a receive posted for each slot, for the cancellation of each, and
 // spare ones for pings and Resolved; a caller for the reply of each slot and spare ones
 // for pongs, Resolve and the word that the answerer closes. The receive of a call is
-// posted again before its reply is sent. So none is ever missing.
+// posted again before its reply is sent, but for those whose handlers outlive their
+// calls: there is another for each slot. So none is ever missing.
 //
 // # Work requests
 //
