@@ -35,8 +35,8 @@ func (db *DB) ImportVersion(ctx context.Context, bucket string, v *Version, part
 }
 
 // Disown removes the version or the upload under way that has a part which belongs to v, a
-// version that is to be imported. Its chunks are left as they are, for v and for the search
-// for orphans. ErrStale, and nothing was done, when it is newer than v; no error when there
+// version that is to be imported, with all parts of the upload. The chunks are left as they are,
+// for v and for the search for orphans. ErrStale, and nothing was done, when it is newer than v; no error when there
 // is none.
 func (db *DB) Disown(ctx context.Context, bucket string, ref PartRef, v *Version) error {
 	return db.updateIn(ctx, "disown parts", bucket, func(t Txn, s *scratch, b *Bucket) error {
@@ -50,7 +50,10 @@ func (db *DB) Disown(ctx context.Context, bucket string, ref PartRef, v *Version
 				if err := t.Delete(s.key); err != nil {
 					return err
 				}
-				return chargeParts(t, s, b, ref.Upload)
+				if err := chargeParts(t, s, b, ref.Upload); err != nil {
+					return err
+				}
+				return removeParts(t, s, ref.Upload)
 			}
 		}
 		o, err := db.openObject(t, s, b, ref.Key)
@@ -98,6 +101,20 @@ func importBucket(t Txn, s *scratch, b *Bucket, v *Version) (*Bucket, error) {
 		return b, nil
 	}
 	return &versioned, putBucket(t, s, &versioned)
+}
+
+func removeParts(t Txn, s *scratch, id UploadID) error {
+	var numbers []uint16
+	if err := scanParts(t, s, id, 1, func(p *Part) bool { numbers = append(numbers, p.Number); return true }); err != nil {
+		return err
+	}
+	for _, n := range numbers {
+		s.key = keyPart(s.key, id, n)
+		if err := t.Delete(s.key); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func importParts(t Txn, s *scratch, v *Version, parts []Part) error {

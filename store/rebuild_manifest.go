@@ -51,6 +51,7 @@ func (rb *rebuild) manifests(ctx context.Context) error {
 func (rb *rebuild) claims(ctx context.Context, list []metadata.SetID) ([]metadata.SetID, error) {
 	var good []metadata.SetID
 	by := make(map[metadata.SetID]metadata.SetID) // parts that the snapshot has, and their manifests
+	owners := make(map[owner]bool)
 	for _, set := range list {
 		d, parts, err := rb.manifest(ctx, set)
 		if err != nil {
@@ -64,6 +65,9 @@ func (rb *rebuild) claims(ctx context.Context, list []metadata.SetID) ([]metadat
 			continue
 		}
 		good = append(good, set)
+		if ref, ok := rb.begun(ctx, parts); ok {
+			owners[owner{ref, set}] = true
+		}
 		for i := range parts {
 			f := rb.sets[parts[i].Set]
 			if f.claimed = true; f.known {
@@ -71,28 +75,42 @@ func (rb *rebuild) claims(ctx context.Context, list []metadata.SetID) ([]metadat
 			}
 		}
 	}
-	if len(by) == 0 {
-		return good, nil
-	}
-	newer, err := rb.disown(ctx, by)
+	newer, err := rb.disown(ctx, by, owners)
 	return slices.DeleteFunc(good, func(set metadata.SetID) bool { return newer[set] }), err
 }
 
-// disown takes parts from what the snapshot has them in. newer are manifests that are older
-// than that.
-func (rb *rebuild) disown(ctx context.Context, by map[metadata.SetID]metadata.SetID) (newer map[metadata.SetID]bool, err error) {
-	type owner struct {
-		ref      metadata.PartRef
-		manifest metadata.SetID
+// owner is what the snapshot may have in place of the object of a manifest.
+type owner struct {
+	ref      metadata.PartRef
+	manifest metadata.SetID
+}
+
+// begun names the upload that an object came of: the snapshot may have it as under way, with
+// other parts or none.
+func (rb *rebuild) begun(ctx context.Context, parts []metadata.Part) (ref metadata.PartRef, ok bool) {
+	if !rb.r.Snapshot || len(parts) == 0 {
+		return ref, false
 	}
-	owners := make(map[owner]bool)
-	err = rb.walk(ctx, func(ref metadata.PartRef, p *metadata.Part) error {
-		if set, ok := by[p.Set]; ok {
-			ref.Number, ref.Set = 0, metadata.SetID{}
-			owners[owner{ref, set}] = true
-		}
-		return nil
-	})
+	set := parts[0].Set
+	d, err := rb.describe(ctx, set, rb.sets[set])
+	if err != nil || d.kind != kindPart {
+		return ref, false
+	}
+	return metadata.PartRef{Key: d.key, Upload: d.upload}, true
+}
+
+// disown takes parts from what the snapshot has them in, and more of owners away. newer are
+// manifests that are older than that.
+func (rb *rebuild) disown(ctx context.Context, by map[metadata.SetID]metadata.SetID, owners map[owner]bool) (newer map[metadata.SetID]bool, err error) {
+	if len(by) > 0 {
+		err = rb.walk(ctx, func(ref metadata.PartRef, p *metadata.Part) error {
+			if set, ok := by[p.Set]; ok {
+				ref.Number, ref.Set = 0, metadata.SetID{}
+				owners[owner{ref, set}] = true
+			}
+			return nil
+		})
+	}
 	newer = make(map[metadata.SetID]bool)
 	for o := range owners {
 		if err != nil {
@@ -102,9 +120,12 @@ func (rb *rebuild) disown(ctx context.Context, by map[metadata.SetID]metadata.Se
 		if d, err = rb.describe(ctx, o.manifest, rb.sets[o.manifest]); err == nil {
 			err = rb.c.Meta.Disown(ctx, d.bucket, o.ref, d.version)
 		}
-		if errors.Is(err, metadata.ErrStale) {
+		switch {
+		case errors.Is(err, metadata.ErrStale):
 			rb.r.Ignored++
 			newer[o.manifest], err = true, nil
+		case errors.Is(err, metadata.ErrNoSuchBucket): // it is younger than the snapshot
+			err = nil
 		}
 	}
 	return newer, err

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"reflect"
@@ -128,4 +129,57 @@ func TestRebuildOfUploadCompletedSince(t *testing.T) {
 		t.Fatalf("the object's parts could be aborted: %v", err)
 	}
 	serveRebuilt(t, r, db, targets, map[string][]byte{"k": body})
+}
+
+// Fault model: as before, and no part of the object is one that the snapshot's upload has; then
+// the object was renamed or not. A part that the upload has is not the object's.
+func TestRebuildOfUploadBegunBefore(t *testing.T) {
+	for _, left := range []bool{false, true} {
+		for _, to := range []string{"k", "to"} {
+			t.Run(fmt.Sprintf("left=%v,to=%s", left, to), func(t *testing.T) { rebuildBegun(t, left, to) })
+		}
+	}
+}
+
+func rebuildBegun(t *testing.T, left bool, to string) {
+	r := newRig(t, rigOptions{layout: "ec:2+2"})
+	defer r.close()
+	r.cancel() // the collector
+	r.addTargets(t)
+	up, _, _ := r.startUpload(t, "k")
+	part := func(number int) metadata.CompletedPart {
+		res, err := r.PutPart(t.Context(), &PartRequest{Bucket: "b", Key: "k", Upload: up, Number: number, Size: 1000, Body: bytes.NewReader(testBody(1000, 1))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return metadata.CompletedPart{Number: uint16(number), ETag: res.ETag}
+	}
+	if left {
+		part(2)
+	}
+	if err := r.Snapshot(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	done := []metadata.CompletedPart{part(1)}
+	if _, err := r.Complete(t.Context(), &CompleteRequest{Bucket: "b", Key: "k", Upload: up, Parts: done}); err != nil {
+		t.Fatal(err)
+	}
+	if to != "k" {
+		r.mustRename("k", to)
+	}
+	db, targets, res := r.rebuilt(t, 0)
+	if res.Lost != 0 || len(res.Problems) != 0 {
+		t.Fatalf("rebuild: %+v", res)
+	}
+	if err := db.Abort(t.Context(), "b", "k", up); !errors.Is(err, metadata.ErrNoSuchUpload) {
+		t.Fatalf("the object's parts could be aborted: %v", err)
+	}
+	v, _, err := db.Get(t.Context(), "b", to, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if parts, err := db.AllParts(t.Context(), v); err != nil || len(parts) != 1 {
+		t.Fatalf("%d parts, %v", len(parts), err)
+	}
+	serveRebuilt(t, r, db, targets, map[string][]byte{to: testBody(1000, 1)})
 }
