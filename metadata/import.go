@@ -10,7 +10,7 @@ import (
 // ImportVersion enters a version as it was found on the targets, with the parts of
 // a multipart object. Versions of a key may come in any order; that with the
 // smallest ID becomes current. Of null versions the newest is kept, the others become
-// garbage. What is there already is left as it is. A bucket that is missing is made,
+// garbage. What is there already is left as it is. No quota refuses it. A bucket that is missing is made,
 // and is versioning-enabled from when a version that is not null is imported; with a
 // locked one it is a bucket of ConfigObjectLock.
 func (db *DB) ImportVersion(ctx context.Context, bucket string, v *Version, parts []Part) error {
@@ -32,6 +32,11 @@ func (db *DB) ImportVersion(ctx context.Context, bucket string, v *Version, part
 		}
 		return o.insert(v)
 	})
+}
+
+// ImportPart is PutPart of a part that was found on the targets. No quota refuses it.
+func (db *DB) ImportPart(ctx context.Context, bucket, key string, id UploadID, p *Part) error {
+	return db.enterPart(ctx, "import part", bucket, key, id, p, chargeImport)
 }
 
 // Disown removes the version or the upload under way that has a part which belongs to v, a
@@ -163,7 +168,7 @@ func (o *object) insert(v *Version) error {
 		return err
 	}
 	if !v.DeleteMarker {
-		if err := charge(o.t, o.bucket, Quota{v.Size, 1}); err != nil {
+		if err := chargeImport(o.t, o.bucket, Quota{v.Size, 1}); err != nil {
 			return err
 		}
 	}

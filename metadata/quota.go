@@ -104,7 +104,12 @@ func (b *Bucket) quotaKeys() (keys [][]byte) {
 }
 
 // charge counts what a bucket gets, or loses. ErrQuota when that is more than it may have.
-func charge(t Txn, b *Bucket, more Quota) error {
+func charge(t Txn, b *Bucket, more Quota) error { return count(t, b, more, true) }
+
+// chargeImport is charge for what is there already, and is refused by nothing.
+func chargeImport(t Txn, b *Bucket, more Quota) error { return count(t, b, more, false) }
+
+func count(t Txn, b *Bucket, more Quota, refuse bool) error {
 	if b.Configs[configCounted] == "" || more == (Quota{}) {
 		return nil
 	}
@@ -118,7 +123,7 @@ func charge(t Txn, b *Bucket, more Quota) error {
 		}
 		s.Used.Bytes += more.Bytes
 		s.Used.Objects += more.Objects
-		if s.full(more) {
+		if refuse && s.full(more) {
 			return ErrQuota
 		}
 		if err := t.Put(key, encodeQuota(key, &s)); err != nil {

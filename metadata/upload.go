@@ -56,7 +56,11 @@ func readUpload(r Reader, s *scratch, b *Bucket, key string, id UploadID) (*Uplo
 // meanwhile: then the part's chunks are the caller's to hand to AddGarbage.
 // ErrInvalidPart for a number out of range.
 func (db *DB) PutPart(ctx context.Context, bucket, key string, id UploadID, p *Part) error {
-	return db.updateIn(ctx, "put part", bucket, func(t Txn, s *scratch, b *Bucket) error {
+	return db.enterPart(ctx, "put part", bucket, key, id, p, charge)
+}
+
+func (db *DB) enterPart(ctx context.Context, op, bucket, key string, id UploadID, p *Part, charge func(Txn, *Bucket, Quota) error) error {
+	return db.updateIn(ctx, op, bucket, func(t Txn, s *scratch, b *Bucket) error {
 		if p.Number < 1 || p.Number > MaxParts {
 			return ErrInvalidPart
 		}

@@ -185,7 +185,7 @@ func (rb *rebuild) parts(ctx context.Context) error {
 		}
 		if _, err = rb.c.Meta.Upload(ctx, d.bucket, d.key, d.upload); err == nil {
 			if err = rb.use(d.part, f); err == nil {
-				err = rb.c.Meta.PutPart(ctx, d.bucket, d.key, d.upload, d.part)
+				err = rb.c.Meta.ImportPart(ctx, d.bucket, d.key, d.upload, d.part)
 			}
 		}
 		if ctx.Err() != nil {

@@ -198,3 +198,46 @@ func serveRebuilt(t *testing.T, r *rig, db *metadata.DB, targets []TargetConfig,
 		again.mustGet(k, b)
 	}
 }
+
+// Fault model: the metadata is gone, and a quota counts what was deleted since the snapshot.
+func TestRebuildBeyondQuota(t *testing.T) {
+	r := newRig(t, rigOptions{layout: "ec:2+2"})
+	defer r.close()
+	r.cancel() // the collector
+	r.addTargets(t)
+	of := metadata.QuotaOf{Bucket: "b"}
+	if err := r.db.SetQuota(t.Context(), of, metadata.Quota{Bytes: 3000}); err != nil {
+		t.Fatal(err)
+	}
+	up, done, _ := r.startUpload(t, "multi")
+	for _, k := range []string{"k0", "k1", "k2"} {
+		if err := r.put(k, testBody(1000, 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := r.Snapshot(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range []string{"k0", "k1"} {
+		if _, err := r.db.Delete(t.Context(), "b", k, "", metadata.Condition{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	bodies := map[string][]byte{"new": testBody(900, 2)}
+	if err := r.put("new", bodies["new"]); err != nil {
+		t.Fatal(err)
+	}
+	res, err := r.PutPart(t.Context(), &PartRequest{Bucket: "b", Key: "multi", Upload: up, Number: 1, Size: 1000, Body: bytes.NewReader(testBody(1000, 3))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	done = append(done, metadata.CompletedPart{Number: 1, ETag: res.ETag})
+	db, targets, found := r.rebuilt(t, 0)
+	if len(found.Problems) != 0 || found.Lost != 0 {
+		t.Fatalf("rebuild: %+v", found)
+	}
+	if _, _, err := db.PrepareComplete(t.Context(), "b", "multi", up, done); err != nil {
+		t.Fatal(err)
+	}
+	serveRebuilt(t, r, db, targets, bodies)
+}
