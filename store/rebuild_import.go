@@ -1,6 +1,8 @@
 package store
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -167,17 +169,24 @@ func (rb *rebuild) locks(ctx context.Context) error {
 }
 
 // parts enters parts of uploads that the snapshot knows as under way; other
-// uploads cannot be gone on with.
+// uploads cannot be gone on with. Of parts with one number the last stays, as it was.
 func (rb *rebuild) parts(ctx context.Context) error {
-	uploads := make(map[metadata.UploadID]bool)
+	var list []metadata.SetID
 	for set, f := range rb.sets {
-		if f.known || f.kind != kindPart {
-			continue
-		}
-		if rb.old(f) {
+		switch {
+		case f.known || f.kind != kindPart:
+		case rb.old(f):
 			rb.r.Ignored++
-			continue
+		default:
+			list = append(list, set)
 		}
+	}
+	slices.SortFunc(list, func(a, b metadata.SetID) int {
+		return cmp.Or(cmp.Compare(rb.sets[a].made, rb.sets[b].made), bytes.Compare(a[:], b[:]))
+	})
+	uploads := make(map[metadata.UploadID]bool)
+	for _, set := range list {
+		f := rb.sets[set]
 		d, err := rb.describe(ctx, set, f)
 		if err != nil {
 			problem(&rb.r.Problems, "set %x not imported: %v", set, err)

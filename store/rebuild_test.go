@@ -241,3 +241,32 @@ func TestRebuildBeyondQuota(t *testing.T) {
 	}
 	serveRebuilt(t, r, db, targets, bodies)
 }
+
+// Fault model: the metadata is gone, and parts of an upload that were replaced since the
+// snapshot are still on the targets.
+func TestRebuildOfPartReplaced(t *testing.T) {
+	r := newRig(t, rigOptions{layout: "ec:2+2"})
+	defer r.close()
+	r.cancel() // the collector
+	r.addTargets(t)
+	up, done, _ := r.startUpload(t, "multi")
+	if err := r.Snapshot(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	now := r.now()
+	for i := range 8 {
+		r.cfg.Now = func() time.Time { return now.Add(time.Duration(i) * time.Millisecond) }
+		res, err := r.PutPart(t.Context(), &PartRequest{Bucket: "b", Key: "multi", Upload: up, Number: 1, Size: 1000, Body: bytes.NewReader(testBody(1000, uint64(i)))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		done = []metadata.CompletedPart{{Number: 1, ETag: res.ETag}}
+	}
+	db, _, found := r.rebuilt(t, 0)
+	if len(found.Problems) != 0 || found.Lost != 0 {
+		t.Fatalf("rebuild: %+v", found)
+	}
+	if _, _, err := db.PrepareComplete(t.Context(), "b", "multi", up, done); err != nil {
+		t.Fatal(err)
+	}
+}
