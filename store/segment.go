@@ -55,12 +55,13 @@ func units(off int64, n int, length int64) chunkRange {
 }
 
 // plan makes the segment of a part that begins at off and ends within [off, end),
-// and returns where it ends: at most one stripe, and no range longer than a block
-// of limit bytes.
+// and returns where it ends: at most one stripe, and no range, nor that of all pieces
+// together, longer than a block of limit bytes.
 func plan(g erasure.Geometry, off, end int64, limit int) (*segment, int64) {
 	seg := new(segment)
 	seg.pieces = seg.one[:0]
 	length := g.ChunkLen()
+	var all chunkRange
 	stripe := off / g.StripeSize()
 	end = min(end, (stripe+1)*g.StripeSize())
 	for off < end {
@@ -71,6 +72,9 @@ func plan(g erasure.Geometry, off, end int64, limit int) (*segment, int64) {
 			sp.Len = int(r.off + int64(limit) - sp.Chunk)
 			r.n = limit
 			end = off + int64(sp.Len)
+		}
+		if all = all.join(r); all.n > limit {
+			return seg, off // rebuilding reads all of it into one block
 		}
 		seg.pieces = append(seg.pieces, piece{shard: sp.Shard, chunk: r, skip: int(sp.Chunk - r.off), n: sp.Len})
 		off += int64(sp.Len)

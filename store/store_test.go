@@ -19,6 +19,7 @@ import (
 	"github.com/weftstore/weft/internal/checksum"
 	"github.com/weftstore/weft/metadata"
 	"github.com/weftstore/weft/node/extent"
+	"github.com/weftstore/weft/rdma"
 )
 
 // Every size around every boundary, over every layout from one target to twelve,
@@ -329,5 +330,26 @@ func TestPlace(t *testing.T) {
 	}
 	if count[list[6]] > rounds/4 || count[list[6]] == 0 || count[list[7]] != 0 || count[nil] != 0 {
 		t.Errorf("nearly full %d times, offline %d times, none %d times", count[list[6]], count[list[7]], count[nil])
+	}
+}
+
+// Parts that were stored in longer blocks than there are now are read also when shards are lost.
+func TestReadLongerBlocks(t *testing.T) {
+	r := newRig(t, rigOptions{layout: "ec:2+2", block: 128 << 10})
+	defer r.close()
+	body := testBody(700<<10, 1)
+	if err := r.put("k", body); err != nil {
+		t.Fatal(err)
+	}
+	r.pool, _ = rdma.NewPool(r.fabric, 64*64<<10, 64<<10)
+	r.Store.pool = r.pool
+	r.mustGet("k", body)
+	v, _, err := r.db.Get(t.Context(), "b", "k", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range v.Inline.Targets[:2] {
+		r.targets[id-1].wipe()
+		r.mustGet("k", body)
 	}
 }
