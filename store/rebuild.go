@@ -96,6 +96,14 @@ type rebuild struct {
 	sets  map[metadata.SetID]*foundSet
 	ids   []metadata.TargetID // in the metadata, by place in the configuration
 	begin int64               // of the snapshot, Unix nanoseconds
+	twice []spareChunk
+}
+
+// spareChunk is a chunk that is also where foundSet says.
+type spareChunk struct {
+	set   metadata.SetID
+	shard int
+	place metadata.TargetID // as in where
 }
 
 // foundSet is a chunk set as it was found.
@@ -158,6 +166,9 @@ func (rb *rebuild) chunk(ctx context.Context, place int, id extent.ID) {
 		rb.sets[metadata.SetID(id.Set)] = f
 	}
 	if int(id.Index) < len(f.where) {
+		if other := f.where[id.Index]; other != 0 {
+			rb.twice = append(rb.twice, spareChunk{metadata.SetID(id.Set), int(id.Index), other})
+		}
 		f.where[id.Index] = metadata.TargetID(place + 1)
 	}
 }

@@ -11,13 +11,29 @@ import (
 	"github.com/weftstore/weft/metadata"
 )
 
-// targets finds the number of each target: a snapshot has those that its records use.
+// targets finds the number of each target: a snapshot has those that its records use. One that
+// was removed and is there nevertheless has shards of what is found, so it is drained again.
 func (rb *rebuild) targets(ctx context.Context) error {
 	rb.ids = make([]metadata.TargetID, len(rb.c.Targets))
+	leaving := make([]bool, len(rb.c.Targets))
 	for i, t := range rb.c.Targets {
 		var err error
 		if rb.ids[i], err = rb.c.Meta.AddTarget(ctx, t.UUID, t.Name); err != nil {
 			return err
+		}
+		row, err := rb.c.Meta.UpdateTarget(ctx, rb.ids[i], func(row *metadata.Target) error {
+			row.Draining = row.Draining || row.Retired
+			row.Retired = false
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		leaving[i] = row.Draining
+	}
+	for _, c := range rb.twice {
+		if where := rb.sets[c.set].where; leaving[where[c.shard]-1] {
+			where[c.shard] = c.place
 		}
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -269,4 +270,58 @@ func TestRebuildOfPartReplaced(t *testing.T) {
 	if _, _, err := db.PrepareComplete(t.Context(), "b", "multi", up, done); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// Fault model: the metadata is gone, and a target is there that was dead, drained and removed. Of
+// some of its shards there is a copy elsewhere.
+func TestRebuildOfTargetRetired(t *testing.T) {
+	const gone = 5
+	r := newRig(t, rigOptions{layout: "ec:2+2", targets: gone})
+	defer r.close()
+	r.addTargets(t)
+	bodies, moved := map[string][]byte{}, map[string]bool{}
+	for i := range 8 {
+		k := fmt.Sprint("k", i)
+		bodies[k] = testBody(300<<10, uint64(i))
+		if err := r.put(k, bodies[k]); err != nil {
+			t.Fatal(err)
+		}
+		v, _, err := r.db.Get(t.Context(), "b", k, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if shard := slices.Index(v.Inline.Targets, gone); i%2 == 0 && shard >= 0 {
+			for to := range gone - 1 {
+				if !slices.Contains(v.Inline.Targets, metadata.TargetID(to+1)) {
+					id := chunkID(v.Inline.Set, shard)
+					r.targets[to].chunks[id], moved[k] = r.targets[gone-1].chunks[id], true
+				}
+			}
+		}
+	}
+	_, err := r.db.UpdateTarget(t.Context(), gone, func(row *metadata.Target) error {
+		row.Draining, row.Retired = true, true
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Snapshot(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	db, targets, _ := r.rebuilt(t, 0)
+	rows, err := db.Targets(t.Context())
+	if err != nil || rows[gone-1].Retired || !rows[gone-1].Draining {
+		t.Fatalf("shards are on target %+v: %v", rows[gone-1], err)
+	}
+	for k := range moved {
+		v, _, err := db.Get(t.Context(), "b", k, "")
+		if err != nil || slices.Contains(v.Inline.Targets, gone) {
+			t.Fatalf("%s: %+v, %v", k, v, err)
+		}
+	}
+	if len(moved) == 0 {
+		t.Fatal("no shard was moved")
+	}
+	serveRebuilt(t, r, db, targets, bodies)
 }
