@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -128,10 +129,9 @@ func (rb *rebuild) scan(ctx context.Context, p *progress) error {
 				return fmt.Errorf("list target %s: %w", t.Name, err)
 			}
 			for j := range page {
-				rb.chunk(ctx, i, page[j].ID)
-			}
-			if err := ctx.Err(); err != nil {
-				return err
+				if err := rb.chunk(ctx, i, page[j].ID); err != nil {
+					return err
+				}
 			}
 			p.add(int64(len(page)), 0)
 			if len(page) < listPage {
@@ -143,16 +143,31 @@ func (rb *rebuild) scan(ctx context.Context, p *progress) error {
 	return nil
 }
 
-func (rb *rebuild) chunk(ctx context.Context, place int, id extent.ID) {
+// over is why a rebuild cannot go on after err: what is on a target that went away would be
+// missing, and be taken for orphans.
+func over(ctx context.Context, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case gone(err):
+		return err
+	}
+	return nil
+}
+
+func (rb *rebuild) chunk(ctx context.Context, place int, id extent.ID) error {
 	rb.r.Chunks++
 	_, raw, err := rb.c.Targets[place].Target.Meta(ctx, id)
+	if err := over(ctx, err); err != nil {
+		return fmt.Errorf("target %s: %w", rb.c.Targets[place].Name, err)
+	}
 	var d *descriptor
 	if err == nil {
 		d, err = decodeDescriptor(raw)
 	}
 	if err != nil || int(id.Index) >= len(d.part.Targets) {
 		problem(&rb.r.Problems, "target %s: chunk %x/%d does not say what it is: %v", rb.c.Targets[place].Name, id.Set, id.Index, err)
-		return
+		return nil
 	}
 	f := rb.sets[metadata.SetID(id.Set)]
 	if f == nil {
@@ -171,26 +186,28 @@ func (rb *rebuild) chunk(ctx context.Context, place int, id extent.ID) {
 		}
 		f.where[id.Index] = metadata.TargetID(place + 1)
 	}
+	return nil
 }
 
 // describe reads a set's descriptor again; its part has the places as Targets.
 func (rb *rebuild) describe(ctx context.Context, set metadata.SetID, f *foundSet) (*descriptor, error) {
-	err := error(extent.ErrNotFound)
+	failed := error(extent.ErrNotFound)
 	for i, place := range f.where {
 		if place == 0 {
 			continue
 		}
-		var raw []byte
-		if _, raw, err = rb.c.Targets[place-1].Target.Meta(ctx, chunkID(set, i)); err != nil {
-			continue
-		}
+		_, raw, err := rb.c.Targets[place-1].Target.Meta(ctx, chunkID(set, i))
 		var d *descriptor
-		if d, err = decodeDescriptor(raw); err == nil {
+		if err == nil {
+			d, err = decodeDescriptor(raw)
+		}
+		if err == nil {
 			d.part.Targets = slices.Clone(f.where)
 			return d, nil
 		}
+		failed = errors.Join(failed, err)
 	}
-	return nil, err
+	return nil, failed
 }
 
 // read gets the bytes of a small part by places.
@@ -237,6 +254,9 @@ func (rb *rebuild) restore(ctx context.Context) error {
 	for _, seq := range seqs {
 		r := &snapshotReader{rb: rb, ctx: ctx, sets: pieces[seq], n: last[seq]}
 		if _, err := io.Copy(io.Discard, r); err != nil { // all of it first: the engine must stay empty otherwise
+			if err := over(ctx, err); err != nil {
+				return err
+			}
 			problem(&rb.r.Problems, "snapshot of %v cannot be read: %v", time.Unix(0, int64(seq)).UTC(), err)
 			continue
 		}

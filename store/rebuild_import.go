@@ -119,9 +119,10 @@ func (rb *rebuild) wanted(f *foundSet) bool {
 
 // imported counts what became of a version; its error ends the rebuild. d may be nil with err.
 func (rb *rebuild) imported(ctx context.Context, set metadata.SetID, d *descriptor, err error) error {
+	if err := over(ctx, err); err != nil {
+		return err
+	}
 	switch {
-	case ctx.Err() != nil:
-		return ctx.Err()
 	case errors.Is(err, ErrDamaged) && d != nil:
 		rb.r.Lost++
 		problem(&rb.r.Problems, "%s/%s is lost: %v", d.bucket, d.key, err)
@@ -170,9 +171,10 @@ func (rb *rebuild) locks(ctx context.Context) error {
 				err = rb.c.Meta.ImportLock(ctx, d.bucket, d.version)
 			}
 		}
+		if err := over(ctx, err); err != nil {
+			return err
+		}
 		switch {
-		case ctx.Err() != nil:
-			return ctx.Err()
 		case errors.Is(err, metadata.ErrNoSuchVersion):
 			rb.r.Ignored++
 		case err != nil:
@@ -204,6 +206,9 @@ func (rb *rebuild) parts(ctx context.Context) error {
 	for _, set := range list {
 		f := rb.sets[set]
 		d, err := rb.describe(ctx, set, f)
+		if err := over(ctx, err); err != nil {
+			return err
+		}
 		if err != nil {
 			problem(&rb.r.Problems, "set %x not imported: %v", set, err)
 			continue
@@ -232,6 +237,9 @@ func (rb *rebuild) keepSnapshots(ctx context.Context) error {
 			continue
 		}
 		d, err := rb.describe(ctx, set, f)
+		if err := over(ctx, err); err != nil {
+			return err
+		}
 		if err != nil {
 			continue
 		}

@@ -65,7 +65,11 @@ func (rb *rebuild) claims(ctx context.Context, list []metadata.SetID) ([]metadat
 			continue
 		}
 		good = append(good, set)
-		if ref, ok := rb.begun(ctx, parts); ok {
+		ref, ok, err := rb.begun(ctx, parts)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
 			owners[owner{ref, set}] = true
 		}
 		for i := range parts {
@@ -87,16 +91,16 @@ type owner struct {
 
 // begun names the upload that an object came of: the snapshot may have it as under way, with
 // other parts or none.
-func (rb *rebuild) begun(ctx context.Context, parts []metadata.Part) (ref metadata.PartRef, ok bool) {
+func (rb *rebuild) begun(ctx context.Context, parts []metadata.Part) (ref metadata.PartRef, ok bool, err error) {
 	if !rb.r.Snapshot || len(parts) == 0 {
-		return ref, false
+		return ref, false, nil
 	}
 	set := parts[0].Set
 	d, err := rb.describe(ctx, set, rb.sets[set])
 	if err != nil || d.kind != kindPart {
-		return ref, false
+		return ref, false, over(ctx, err)
 	}
-	return metadata.PartRef{Key: d.key, Upload: d.upload}, true
+	return metadata.PartRef{Key: d.key, Upload: d.upload}, true, nil
 }
 
 // disown takes parts from what the snapshot has them in, and more of owners away. newer are

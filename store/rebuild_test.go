@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -10,6 +11,8 @@ import (
 	"time"
 
 	"github.com/weftstore/weft/metadata"
+	"github.com/weftstore/weft/node/extent"
+	"github.com/weftstore/weft/rdma"
 )
 
 // listing is everything that S3 shows of a bucket's versions.
@@ -324,4 +327,74 @@ func TestRebuildOfTargetRetired(t *testing.T) {
 		t.Fatal("no shard was moved")
 	}
 	serveRebuilt(t, r, db, targets, bodies)
+}
+
+// leavingTarget goes away after some of one of its operations.
+type leavingTarget struct {
+	*fakeTarget
+	op          string
+	calls, last int
+}
+
+func (t *leavingTarget) leave(op string) error {
+	if op != t.op {
+		return nil
+	}
+	if t.calls++; t.calls > t.last {
+		return rdma.ErrClosed
+	}
+	return nil
+}
+
+func (t *leavingTarget) Meta(ctx context.Context, id extent.ID) (extent.Info, []byte, error) {
+	if err := t.leave("meta"); err != nil {
+		return extent.Info{}, nil, err
+	}
+	return t.fakeTarget.Meta(ctx, id)
+}
+
+func (t *leavingTarget) Read(ctx context.Context, id extent.ID, off int64, dst rdma.Remote) error {
+	if err := t.leave("read"); err != nil {
+		return err
+	}
+	return t.fakeTarget.Read(ctx, id, off, dst)
+}
+
+// Fault model: a target goes away while the metadata is rebuilt. What it has must not be missing,
+// as the collector of orphans would take it.
+func TestRebuildWithTargetGone(t *testing.T) {
+	r := newRig(t, rigOptions{layout: "stripe:1"})
+	defer r.close()
+	r.cancel() // the collector
+	r.addTargets(t)
+	up, _, _ := r.startUpload(t, "begun")
+	if err := r.Snapshot(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r.multipart(t, "multi", 1000)
+	if err := r.put("k", testBody(1000, 1)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.SetLock(t.Context(), "b", "k", "", metadata.LockChange{Hold: metadata.HoldOn}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := r.PutPart(t.Context(), &PartRequest{Bucket: "b", Key: "begun", Upload: up, Number: 1, Size: 1000, Body: bytes.NewReader(testBody(1000, 3))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, op := range []string{"meta", "read"} {
+		for last := 0; ; last++ {
+			target := &leavingTarget{fakeTarget: r.targets[0], op: op, last: last}
+			kv := &memKV{}
+			db, _ := metadata.New(kv, metadata.Options{})
+			_, err := Rebuild(t.Context(), RebuildConfig{Meta: db, KV: kv, Pool: r.pool, Small: r.small,
+				Targets: []TargetConfig{{UUID: [16]byte{1}, Name: "t0", Target: target}}}, nil)
+			if target.calls <= last && err == nil {
+				break
+			}
+			if !errors.Is(err, rdma.ErrClosed) {
+				t.Fatalf("%s %d failed: %v", op, last+1, err)
+			}
+		}
+	}
 }
