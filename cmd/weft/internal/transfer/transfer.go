@@ -122,15 +122,15 @@ func Migrate(ctx context.Context, from, to Place, report Report) (_ metadata.Cop
 	if err != nil {
 		return none, err
 	}
-	if from.URL != "" {
-		_, err := src.meta.Seal(ctx, from.Deployment, fmt.Sprintf("it moved to the state directory %s on host %s", to.State, host))
-		if err != nil {
-			return none, err
-		}
-	}
 	dst, err := openDestination(ctx, to, fmt.Sprintf("the move of %s on host %s to it is not complete: run it again", from.State, host))
 	if err != nil {
 		return none, err
+	}
+	if from.URL != "" { // not before it is known that there is where to
+		_, err := src.meta.Seal(ctx, from.Deployment, fmt.Sprintf("it moved to the state directory %s on host %s", to.State, host))
+		if err != nil {
+			return none, errors.Join(err, dst.close())
+		}
 	}
 	if src.migrated && !dst.seal.Again() {
 		return none, errors.Join(fmt.Errorf("%s was moved to etcd before", from.State), dst.seal.Open(ctx), dst.close())

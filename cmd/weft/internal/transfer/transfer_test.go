@@ -173,6 +173,14 @@ func testMigrate(t *testing.T, r *rig) {
 	if err := r.join(); err != nil {
 		t.Fatal(err)
 	}
+	used := r.state("used")
+	r.fill(used)
+	if _, err := Migrate(t.Context(), r.etcd, used, nil); err == nil {
+		t.Fatal("moved to where there is metadata")
+	}
+	if err := r.join(); err != nil {
+		t.Fatal("a move that was refused closed etcd: ", err)
+	}
 	ctx, report = cutAfter(t.Context(), 1)
 	if _, err := Migrate(ctx, r.etcd, back, report); err == nil {
 		t.Fatal("was not cut short")
