@@ -13,8 +13,10 @@ import (
 	"testing"
 	"testing/iotest"
 
+	"github.com/weftstore/weft/erasure"
 	"github.com/weftstore/weft/internal/checksum"
 	"github.com/weftstore/weft/metadata"
+	"github.com/weftstore/weft/node/extent"
 )
 
 var sealKey = Key{1, 31: 2}
@@ -319,5 +321,13 @@ func TestSealedRefused(t *testing.T) {
 	r.close()
 	if after := r.stored(); after != before {
 		t.Errorf("%v chunks stay", after)
+	}
+}
+
+// The longest body that S3 takes fits one chunk also when it is sealed.
+func TestLongestSealedPart(t *testing.T) {
+	g := erasure.NewGeometry(erasure.Layout{K: 1}, erasure.MaxBlock, sealedSize(5<<30))
+	if n := g.ChunkLen(); n > extent.MaxChunk {
+		t.Fatalf("a chunk of %d bytes, %d are possible", n, extent.MaxChunk)
 	}
 }

@@ -15,8 +15,8 @@ const (
 	// OwnFile is the chunk length from which a chunk gets an extent of its own,
 	// so that deleting it is an unlink.
 	OwnFile = 8 << 20
-	// MaxChunk bounds a chunk: a 5 GiB part with one data shard.
-	MaxChunk = 5<<30 + 1<<20
+	// MaxChunk bounds a chunk: a 5 GiB part with one data shard, encrypted.
+	MaxChunk = 5<<30 + 4<<20
 )
 
 // Errors of a target. All others are of the file system beneath and mean that
