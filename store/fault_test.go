@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/weftstore/weft/erasure"
 	"github.com/weftstore/weft/metadata"
 	"github.com/weftstore/weft/node/extent"
 )
@@ -532,5 +533,35 @@ func TestRepairBesideGarbage(t *testing.T) {
 				t.Errorf("size %d: repaired %+v, then %+v, %v", size, rep, res, err)
 			}
 		})
+	}
+}
+
+// Shards that are shorter than recorded are damage like any other.
+func TestReadShortShards(t *testing.T) {
+	var damaged atomic.Uint64
+	r := newRig(t, rigOptions{layout: "ec:2+2", events: Events{Damaged: func(_ metadata.SetID, shards uint64) { damaged.Or(shards) }}})
+	defer r.close()
+	body := testBody(300<<10, 1)
+	if err := r.put("k", body); err != nil {
+		t.Fatal(err)
+	}
+	v, _, err := r.db.Get(t.Context(), "b", "k", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		ft := r.targets[v.Inline.Targets[i]-1]
+		ft.mu.Lock()
+		c := ft.chunks[chunkID(v.Inline.Set, i)]
+		c.data = c.data[:erasure.Unit]
+		ft.mu.Unlock()
+		if i < 2 {
+			r.mustGet("k", body)
+		} else if _, err := r.get("k", 0, -1); !errors.Is(err, ErrDamaged) {
+			t.Fatalf("three are short: %v", err)
+		}
+		if want := uint64(1)<<(i+1) - 1; damaged.Load() != want {
+			t.Fatalf("damage %b, want %b", damaged.Load(), want)
+		}
 	}
 }

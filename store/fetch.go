@@ -319,9 +319,14 @@ func (f *fetch) fail(shard int, err error) {
 	if f.target(shard) == 0 {
 		sh.err = extent.ErrNotFound
 	}
-	if errors.Is(sh.err, extent.ErrNotFound) || errors.Is(sh.err, extent.ErrCorrupt) {
+	if wrongChunk(sh.err) {
 		f.s.reportDamage(f.ref, f.part.Set, 1<<shard)
 	}
+}
+
+// wrongChunk says that a chunk is missing, corrupt, or of another length than recorded.
+func wrongChunk(err error) bool {
+	return errors.Is(err, extent.ErrNotFound) || errors.Is(err, extent.ErrCorrupt) || errors.Is(err, extent.ErrInvalid)
 }
 
 // complete says whether every piece was read.
@@ -355,7 +360,7 @@ func (f *fetch) failure() error {
 	var last error
 	for i := range f.shards {
 		switch err := f.shards[i].err; {
-		case errors.Is(err, extent.ErrNotFound), errors.Is(err, extent.ErrCorrupt):
+		case wrongChunk(err):
 			lost++
 			last = err
 		case err != nil && last == nil:
