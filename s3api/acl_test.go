@@ -198,6 +198,23 @@ func TestReplacedUnderRead(t *testing.T) {
 	}
 }
 
+// TestReplacedUnderCopiedACL is TestReplacedUnderRead for the source of a copy.
+func TestReplacedUnderCopiedACL(t *testing.T) {
+	e := newACLEnv(t, ownerWriter)
+	e.must("A", "PUT", "/bucket", "", "X-Amz-Acl: public-read")
+	e.must("B", "PUT", "/mine", "")
+	for _, target := range []string{"/bucket/k", "/bucket/new"} {
+		e.must("A", "PUT", "/bucket/k", "x", "X-Amz-Acl: public-read")
+		e.h.cfg.Objects = &unreadable{Objects: e.objects, then: func() { e.must("A", "PUT", target, "secret") }}
+		if w := e.as("B", "PUT", "/mine/copy", "", "X-Amz-Copy-Source: "+target); w.Code != 503 {
+			t.Errorf("%s: %d %s", target, w.Code, w.Body)
+		}
+		if w := e.as("B", "PUT", "/mine/copy", "", "X-Amz-Copy-Source: "+target); w.Code != 403 {
+			t.Errorf("%s, again: %d %s", target, w.Code, w.Body)
+		}
+	}
+}
+
 // TestReplacedBucket: what was allowed in a bucket does nothing to one of another account
 // that has its name when the body is there.
 func TestReplacedBucket(t *testing.T) {

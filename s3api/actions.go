@@ -140,6 +140,7 @@ type need struct {
 	action      string // with "s3:"
 	bucket, key string // key is "" for a bucket
 	version     string
+	source      bool // of what is copied or renamed
 }
 
 // needs lists what a request must be allowed, the rule's own first.
@@ -171,7 +172,7 @@ func (c *call) needs(r *rule) ([]need, error) {
 			return nil, err
 		}
 		for _, action := range []string{"s3:GetObject", "s3:DeleteObject"} {
-			list = append(list, need{action: action, bucket: c.bucket, key: from})
+			list = append(list, need{action: action, bucket: c.bucket, key: from, source: true})
 		}
 	}
 	if c.route.Header == copySourceHeader {
@@ -179,7 +180,7 @@ func (c *call) needs(r *rule) ([]need, error) {
 		if err != nil {
 			return nil, err
 		}
-		n := need{action: "s3:GetObject", bucket: src.bucket, key: src.key, version: src.versionID}
+		n := need{action: "s3:GetObject", bucket: src.bucket, key: src.key, version: src.versionID, source: true}
 		if src.versionID != "" {
 			n.action = "s3:GetObjectVersion"
 		}

@@ -160,18 +160,12 @@ func (x *conditions) readTags() map[string]string {
 	if checkVersionID(x.need.version) != nil {
 		return nil
 	}
-	obj, err := x.c.h.cfg.Objects.Open(x.c.ctx, x.need.bucket, x.need.key, x.need.version)
+	v, err := x.c.judge(&x.need)
 	if err != nil {
 		if !errors.Is(err, metadata.ErrNoSuchKey) && !errors.Is(err, metadata.ErrNoSuchVersion) {
 			x.failed = err
 		}
-		x.c.absent = x.c.absent || x.failed == nil
 		return nil
-	}
-	defer obj.Close()
-	v, _ := obj.Info()
-	if x.c.judged == (metadata.VersionID{}) {
-		x.c.judged = v.ID
 	}
 	return v.Tags
 }

@@ -281,6 +281,35 @@ func TestReplacedUnderTaggedRead(t *testing.T) {
 	}
 }
 
+// TestReplacedUnderCopy is TestReplacedUnderTaggedRead for the source of a copy.
+func TestReplacedUnderCopy(t *testing.T) {
+	for _, target := range []string{"/bucket/copy", "/bucket/k", "/bucket/u?partNumber=1&uploadId={upload}"} {
+		c := newCell(t, userOf(accountA, document(t, allowAll, `{"Effect":"Deny","Action":"s3:GetObject","Resource":"*","Condition":{"StringNotEquals":{"s3:ExistingObjectTag/open":"yes"}}}`,
+			`{"Effect":"Deny","Action":"s3:PutObject","Resource":"*","Condition":{"StringEquals":{"s3:ExistingObjectTag/final":"yes"}}}`)), "")
+		put := func(tags map[string]string) {
+			v := &metadata.Version{Key: "k", ID: c.db.NewVersionID(), Null: true, Modified: testTime, Tags: tags}
+			if _, err := c.db.Put(t.Context(), "source", v, metadata.Condition{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		put(map[string]string{"open": "yes"})
+		for _, want := range []int{200, 503, 403} {
+			objects := &unreadable{Objects: c.objects, after: 2}
+			if want == 503 {
+				objects.then = func() { put(nil) }
+			}
+			c.h.cfg.Objects = objects
+			r := c.request("PUT", &matrixRow{target: target, header: []string{"X-Amz-Copy-Source", "/source/k"}})
+			if err := c.signer.SignHeader(r, "UNSIGNED-PAYLOAD", c.h.cfg.Now()); err != nil {
+				t.Fatal(err)
+			}
+			if w := c.serve(r); w.Code != want {
+				t.Errorf("%s: %d, want %d: %s", target, w.Code, want, w.Body)
+			}
+		}
+	}
+}
+
 // TestRepeatedHeaders: of a header that is there twice policies see what the operation does.
 func TestRepeatedHeaders(t *testing.T) {
 	const sse, acl = "X-Amz-Server-Side-Encryption", "X-Amz-Acl"

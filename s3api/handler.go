@@ -69,9 +69,9 @@ type call struct {
 	ask      question // memory of authorize
 	document asked
 	turn     turn
-	given    *acl               // the list of what a service writes; nil: what the headers ask for
-	judged   metadata.VersionID // the version by whose list or tags access was decided; zero: by none
-	absent   bool               // there was no such object then
+	given    *acl      // the list of what a service writes; nil: what the headers ask for
+	judged   judgement // of the object that the request is about
+	source   judgement // of the object that it copies or renames
 
 	// vals backs the one-element header values, so that they cost no allocation.
 	vals  [24]string

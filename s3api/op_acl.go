@@ -126,7 +126,7 @@ func (c *call) putObjectACL() error {
 	if err != nil {
 		return err
 	}
-	if v.ID != c.judged && !c.who().Operator {
+	if v.ID != c.judged.id && !c.who().Operator {
 		return metadata.ErrStale
 	}
 	owner := c.owner()

@@ -130,6 +130,10 @@ func (c *call) openSource(src *copySource) (Object, error) {
 		return nil, err
 	}
 	v, id := obj.Info()
+	if err := c.source.unjudged(v); err != nil {
+		obj.Close()
+		return nil, err
+	}
 	p := readConditions(c.r.Header, "X-Amz-Copy-Source-")
 	if err := p.check(v); err != nil {
 		obj.Close()

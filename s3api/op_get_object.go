@@ -92,7 +92,7 @@ func (c *call) checkReadParameters(versionID string) error {
 
 func (c *call) describe(obj Object) (selection, error) {
 	v, id := obj.Info()
-	if err := c.unjudged(v); err != nil {
+	if err := c.judged.unjudged(v); err != nil {
 		return selection{}, err
 	}
 	crypt, _, err := c.readEncryption(v, ssePrefix)

@@ -36,7 +36,7 @@ func (c *call) getObjectAttributes() error {
 	}
 	defer obj.Close()
 	v, id := obj.Info()
-	if err := c.unjudged(v); err != nil {
+	if err := c.judged.unjudged(v); err != nil {
 		return err
 	}
 	if _, _, err := c.readEncryption(v, ssePrefix); err != nil {

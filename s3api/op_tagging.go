@@ -67,7 +67,7 @@ func (c *call) storeObjectTags(tags map[string]string, status int) error {
 	if err := checkVersionID(versionID); err != nil {
 		return err
 	}
-	id, err := c.h.cfg.Versions.SetTags(c.ctx, c.bucket, c.key, versionID, c.judged, tags)
+	id, err := c.h.cfg.Versions.SetTags(c.ctx, c.bucket, c.key, versionID, c.judged.id, tags)
 	if err != nil {
 		return err
 	}

@@ -54,8 +54,7 @@ func (c *call) byList(who *Principal, n *need, state *bucketState, p *policy.Pol
 	list := state.acl
 	if act.object && !(n.action == "s3:PutObjectAcl" && c.route.Operation != "PutObjectAcl") {
 		var err error
-		list, err = c.objectACL(state, n.bucket, n.key, n.version)
-		c.absent = c.absent || errors.Is(err, metadata.ErrNoSuchKey)
+		list, err = c.objectACL(n)
 		if errors.Is(err, metadata.ErrNoSuchKey) && state.acl != nil {
 			// Who may list the bucket is told that there is no such object.
 			p.Granted = state.acl.grants(who, c.h.canonicalID(who.Account), permRead, state.block.IgnorePublicAcls)
@@ -94,24 +93,46 @@ func (c *call) byInitiator(who *Principal, p *policy.Policies) error {
 }
 
 // objectACL reads the list of an object; nil for one that is the bucket owner's alone.
-func (c *call) objectACL(state *bucketState, bucket, key, version string) (*acl, error) {
-	if checkVersionID(version) != nil {
+func (c *call) objectACL(n *need) (*acl, error) {
+	if checkVersionID(n.version) != nil {
 		return nil, nil // the operation will say so
 	}
-	obj, err := c.h.cfg.Objects.Open(c.ctx, bucket, key, version)
+	v, err := c.judge(n)
 	if err != nil {
+		return nil, err
+	}
+	return versionACL(v)
+}
+
+// judgement is what access to an object was decided by.
+type judgement struct {
+	id     metadata.VersionID // the version whose list or tags counted, the first if there were several; zero: none
+	absent bool               // there was no such object
+}
+
+// judge reads the version of which access is to be decided.
+func (c *call) judge(n *need) (*metadata.Version, error) {
+	j := &c.judged
+	if n.source {
+		j = &c.source
+	}
+	obj, err := c.h.cfg.Objects.Open(c.ctx, n.bucket, n.key, n.version)
+	if err != nil {
+		j.absent = j.absent || errors.Is(err, metadata.ErrNoSuchKey) || errors.Is(err, metadata.ErrNoSuchVersion)
 		return nil, err
 	}
 	defer obj.Close()
 	v, _ := obj.Info()
-	c.judged = v.ID
-	return versionACL(v)
+	if j.id == (metadata.VersionID{}) {
+		j.id = v.ID
+	}
+	return v, nil
 }
 
 // unjudged refuses to show a version that came after access was decided by another, or by
 // there being none.
-func (c *call) unjudged(v *metadata.Version) error {
-	if c.absent || c.judged != (metadata.VersionID{}) && v.ID != c.judged {
+func (j *judgement) unjudged(v *metadata.Version) error {
+	if j.absent || j.id != (metadata.VersionID{}) && v.ID != j.id {
 		return errServiceUnavailable
 	}
 	return nil

@@ -166,7 +166,7 @@ func (c *call) lookVersion() (*metadata.Version, error) {
 	}
 	defer obj.Close()
 	v, id := obj.Info()
-	if err := c.unjudged(v); err != nil {
+	if err := c.judged.unjudged(v); err != nil {
 		return nil, err
 	}
 	if id != "" {
