@@ -12,7 +12,7 @@ import (
 // version makes the next newest current. Deleting what is absent is a success. The
 // condition is evaluated against the version that id names, else the current one.
 //
-// ErrNoSuchBucket, ErrPrecondition, ErrNoSuchKey for If-Match without an object,
+// ErrNoSuchBucket, ErrPrecondition, ErrStale, ErrNoSuchKey for If-Match without an object,
 // ErrLocked, ErrInvalidVersionID, ErrInvalidKey.
 func (db *DB) Delete(ctx context.Context, bucket, key, id string, cond Condition) (DeleteResult, error) {
 	var res DeleteResult
@@ -58,7 +58,7 @@ func (db *DB) DeleteMany(ctx context.Context, bucket string, items []DeleteItem)
 
 // beforeWrites tells errors that delete returns before it changes anything.
 func beforeWrites(err error) bool {
-	return errors.Is(err, ErrPrecondition) || errors.Is(err, ErrLocked) || errors.Is(err, ErrNoSuchKey) ||
+	return errors.Is(err, ErrPrecondition) || errors.Is(err, ErrLocked) || errors.Is(err, ErrNoSuchKey) || errors.Is(err, ErrStale) ||
 		errors.Is(err, ErrInvalidVersionID) || errors.Is(err, ErrInvalidKey)
 }
 

@@ -121,6 +121,22 @@ func find(r Reader, s *scratch, b *Bucket, cur *Version, key, id string) (v *Ver
 
 // check evaluates a condition against cur, nil or a marker if there is no object.
 func (c *Condition) check(cur *Version) error {
+	if err := c.holds(cur); err != nil {
+		return err
+	}
+	return c.Stale(cur)
+}
+
+// Stale compares a version, nil or a marker if there is no object, with Seen and Unseen.
+func (c *Condition) Stale(cur *Version) error {
+	if c.Unseen && cur != nil && !cur.DeleteMarker || c.Seen != (VersionID{}) && (cur == nil || cur.ID != c.Seen) {
+		return ErrStale
+	}
+	return nil
+}
+
+// holds is check without what was seen.
+func (c *Condition) holds(cur *Version) error {
 	if c.ID != (VersionID{}) && (cur == nil || cur.ID != c.ID) {
 		return ErrPrecondition
 	}

@@ -158,6 +158,10 @@ type Condition struct {
 	Modified time.Time
 	// ID: the version is this one; zero is any.
 	ID VersionID
+	// Seen: the version is this one, zero is any; Unseen: there is none. When all else holds
+	// and this does not, the error is ErrStale.
+	Seen   VersionID
+	Unseen bool
 	// Noncurrent: the version that is to be removed is not the current one.
 	Noncurrent bool
 	// BypassGovernance: a version under governance retention may be removed.

@@ -86,8 +86,15 @@ func unquote(s string) string {
 // maxConditionTags bounds the ETags of one header.
 const maxConditionTags = 64
 
-// writeCondition reads what must hold for the current version when a write
-// becomes visible. AWS takes only "*" for If-None-Match; ETags work here too.
+// writeCondition is what must hold for the current version when a write becomes visible.
+func (c *call) writeCondition() (metadata.Condition, error) {
+	cond, err := writeCondition(c.r.Header)
+	c.judged.bind(&cond)
+	return cond, err
+}
+
+// writeCondition reads it from headers. AWS takes only "*" for If-None-Match; ETags work
+// here too.
 func writeCondition(h http.Header) (metadata.Condition, error) {
 	c, err := tagCondition(h, "")
 	if err != nil {

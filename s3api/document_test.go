@@ -3,6 +3,7 @@ package s3api
 import (
 	"context"
 	"crypto/hmac"
+	"crypto/md5"
 	"crypto/sha1"
 	"encoding/base64"
 	"io"
@@ -305,6 +306,84 @@ func TestReplacedUnderCopy(t *testing.T) {
 			}
 			if w := c.serve(r); w.Code != want {
 				t.Errorf("%s: %d, want %d: %s", target, w.Code, want, w.Body)
+			}
+		}
+	}
+}
+
+// TestReplacedUnderWrite: what tags, or that there were none, allowed to be written over, removed
+// or locked is not done to what came later.
+func TestReplacedUnderWrite(t *testing.T) {
+	const hold = "<LegalHold><Status>ON</Status></LegalHold>"
+	rename := []string{"X-Amz-Rename-Source", "k"}
+	for _, row := range []struct {
+		method string
+		matrixRow
+	}{
+		{"PUT", matrixRow{target: "/source/k", body: "x"}},
+		{"PUT", matrixRow{target: "/source/k", header: []string{"X-Amz-Copy-Source", "/bucket/k"}}},
+		{"POST", matrixRow{target: "/source?delete", body: "<Delete><Object><Key>k</Key></Object></Delete>"}},
+		{"DELETE", matrixRow{target: "/source/k"}},
+		{"DELETE", matrixRow{target: "/source/k?versionId=null"}},
+		{"PUT", matrixRow{target: "/source/other?renameObject", header: rename}},
+		{"PUT", matrixRow{target: "/bucket/k?legal-hold", body: hold}},
+	} {
+		for name, tags := range map[string]map[string]string{"as it was": {"owner": "user"}, "replaced": nil} {
+			c := newCell(t, userOf(accountA, document(t, allowAll, `{"Effect":"Deny","Action":["s3:PutObject","s3:DeleteObject*","s3:PutObjectLegalHold"],"Resource":"arn:aws:s3:::*/k","Condition":{"StringNotEquals":{"s3:ExistingObjectTag/owner":"user"}}}`)), "")
+			put := func(tags map[string]string) {
+				for _, bucket := range []string{"source", "bucket"} {
+					v := &metadata.Version{Key: "k", ID: c.db.NewVersionID(), Null: bucket == "source", Modified: testTime, Tags: tags}
+					if _, err := c.db.Put(t.Context(), bucket, v, metadata.Condition{}); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			put(map[string]string{"owner": "user"})
+			c.h.cfg.Objects = &unreadable{Objects: c.objects, then: func() {
+				if tags == nil {
+					put(nil)
+				}
+			}}
+			r := c.request(row.method, &row.matrixRow)
+			sum := md5.Sum([]byte(row.body))
+			r.Header.Set("Content-Md5", base64.StdEncoding.EncodeToString(sum[:]))
+			if err := c.signer.SignHeader(r, "UNSIGNED-PAYLOAD", c.h.cfg.Now()); err != nil {
+				t.Fatal(err)
+			}
+			w := c.serve(r)
+			if failed := w.Code >= 300 || strings.Contains(w.Body.String(), "<Error>"); failed != (tags == nil) || failed && !strings.Contains(w.Body.String(), "<Code>ConditionalRequestConflict<") {
+				t.Errorf("%s %s %v, %s: %d %s", row.method, row.target, row.header, name, w.Code, w.Body)
+			}
+			for _, bucket := range []string{"source", "bucket"} {
+				if v, _, err := c.db.Get(t.Context(), bucket, "k", ""); tags == nil && (err != nil || v.Size != 0 || v.Lock.Hold != metadata.HoldUnset) {
+					t.Errorf("%s %s: %v, %v", row.method, row.target, v, err)
+				}
+			}
+		}
+	}
+}
+
+// TestCreatedUnderWrite is TestReplacedUnderWrite for an object that was not there.
+func TestCreatedUnderWrite(t *testing.T) {
+	for _, method := range []string{"PUT", "DELETE"} {
+		c := newCell(t, userOf(accountA, document(t, allowAll, `{"Effect":"Deny","Action":["s3:PutObject","s3:DeleteObject"],"Resource":"*","Condition":{"StringEquals":{"s3:ExistingObjectTag/final":"yes"}}}`)), "")
+		for _, want := range []string{"ConditionalRequestConflict", "AccessDenied"} {
+			objects := &unreadable{Objects: c.objects}
+			if want != "AccessDenied" {
+				objects.then = func() {
+					v := &metadata.Version{Key: "new", ID: c.db.NewVersionID(), Null: true, Modified: testTime, Tags: map[string]string{"final": "yes"}}
+					if _, err := c.db.Put(t.Context(), "source", v, metadata.Condition{}); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			c.h.cfg.Objects = objects
+			r := c.request(method, &matrixRow{target: "/source/new"})
+			if err := c.signer.SignHeader(r, "UNSIGNED-PAYLOAD", c.h.cfg.Now()); err != nil {
+				t.Fatal(err)
+			}
+			if got := errorCode(c.serve(r)); got != want {
+				t.Errorf("%s: %s, want %s", method, got, want)
 			}
 		}
 	}

@@ -193,7 +193,7 @@ func (c *call) changeLock(change metadata.LockChange) error {
 	if err := checkVersionID(versionID); err != nil {
 		return err
 	}
-	change.Bypass = c.bypass()
+	change.Bypass, change.Seen = c.bypass(), c.judged.id
 	id, err := c.h.cfg.Objects.SetLock(c.ctx, c.bucket, c.key, versionID, change)
 	if err != nil {
 		return err

@@ -77,7 +77,7 @@ func (c *call) appendTo(v *metadata.Version, p *promise) error {
 	if err := c.appendHeaders(); err != nil {
 		return err
 	}
-	cond, err := writeCondition(c.r.Header)
+	cond, err := c.writeCondition()
 	if err != nil {
 		return err
 	}

@@ -19,7 +19,7 @@ func (c *call) completeMultipartUpload() error {
 	if err != nil {
 		return err
 	}
-	cond, err := writeCondition(c.r.Header)
+	cond, err := c.writeCondition()
 	if err != nil {
 		return err
 	}

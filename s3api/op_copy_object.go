@@ -19,7 +19,7 @@ func (c *call) copyObject() error {
 		return err
 	}
 	req := &store.PutRequest{Bucket: c.bucket, Key: c.key}
-	if req.Cond, err = writeCondition(c.r.Header); err != nil {
+	if req.Cond, err = c.writeCondition(); err != nil {
 		return err
 	}
 	replaceMeta, err := c.directive("X-Amz-Metadata-Directive")

@@ -16,6 +16,7 @@ func (c *call) deleteObject() error {
 		return err
 	}
 	cond.BypassGovernance = c.bypass()
+	c.judged.bind(&cond)
 	res, err := c.h.cfg.Versions.Delete(c.ctx, c.bucket, c.key, versionID, cond)
 	if err != nil {
 		return err

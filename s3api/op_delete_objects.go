@@ -68,6 +68,7 @@ func (c *call) deleteObjects() error {
 func (c *call) refuseDeletes(req *deleteRequest) error {
 	for i := range req.items {
 		item := &req.items[i]
+		c.judged = judgement{}
 		action := "DeleteObject"
 		if item.VersionID != "" {
 			action = "DeleteObjectVersion"
@@ -80,15 +81,15 @@ func (c *call) refuseDeletes(req *deleteRequest) error {
 			item.refused = errAccessDenied
 			continue
 		}
-		if !c.bypass() || item.VersionID == "" {
-			continue
+		if c.bypass() && item.VersionID != "" {
+			if item.Cond.BypassGovernance, err = c.allowedKey("BypassGovernanceRetention", item.Key, item.VersionID); err != nil {
+				return err
+			}
+			if !item.Cond.BypassGovernance {
+				item.refused = errAccessDenied
+			}
 		}
-		if item.Cond.BypassGovernance, err = c.allowedKey("BypassGovernanceRetention", item.Key, item.VersionID); err != nil {
-			return err
-		}
-		if !item.Cond.BypassGovernance {
-			item.refused = errAccessDenied
-		}
+		c.judged.bind(&item.Cond)
 	}
 	return nil
 }

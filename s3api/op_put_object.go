@@ -37,7 +37,7 @@ func (c *call) putObject() error {
 // storeObject puts an object as the headers describe it, and the headers that say what was
 // stored.
 func (c *call) storeObject(body io.Reader, size int64, p *promise, tags map[string]string) (*store.PutResult, error) {
-	cond, err := writeCondition(c.r.Header)
+	cond, err := c.writeCondition()
 	if err != nil {
 		return nil, err
 	}

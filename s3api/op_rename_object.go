@@ -37,6 +37,8 @@ func (c *call) renameObject() error {
 	if req.Dest, err = datedCondition(c.r.Header, ""); err != nil {
 		return err
 	}
+	c.source.bind(&req.Source)
+	c.judged.bind(&req.Dest)
 	if req.Token = c.r.Header.Get(clientTokenHeader); !validToken(req.Token) {
 		return badArgument("x-amz-client-token", req.Token, "A token has up to 64 characters from ! to ~.")
 	}

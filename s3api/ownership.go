@@ -129,6 +129,9 @@ func (c *call) judge(n *need) (*metadata.Version, error) {
 	return v, nil
 }
 
+// bind makes a write fail when it is about another version than access was decided by.
+func (j *judgement) bind(c *metadata.Condition) { c.Seen, c.Unseen = j.id, j.absent }
+
 // unjudged refuses to show a version that came after access was decided by another, or by
 // there being none.
 func (j *judgement) unjudged(v *metadata.Version) error {

@@ -32,6 +32,9 @@ func (s *Store) setLock(ctx context.Context, bucket, key, versionID string, c *m
 	if err != nil {
 		return "", err
 	}
+	if c.Seen != (metadata.VersionID{}) && v.ID != c.Seen {
+		return "", metadata.ErrStale
+	}
 	lock, err := c.Apply(v.Lock, s.now())
 	if err != nil {
 		return "", err

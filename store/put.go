@@ -109,7 +109,7 @@ func (s *Store) unmade(err error, p *metadata.Part) error {
 // precheck fails early what would fail in the transaction, so that the body need
 // not be read. The transaction decides.
 func (s *Store) precheck(ctx context.Context, bucket, key string, c metadata.Condition) error {
-	if len(c.IfMatch) == 0 && len(c.IfNoneMatch) == 0 {
+	if len(c.IfMatch) == 0 && len(c.IfNoneMatch) == 0 && c.Seen == (metadata.VersionID{}) && !c.Unseen {
 		return nil
 	}
 	v, _, err := s.meta.Get(ctx, bucket, key, "")
@@ -125,5 +125,5 @@ func (s *Store) precheck(ctx context.Context, bucket, key string, c metadata.Con
 	if (len(c.IfMatch) > 0 && !holds(c.IfMatch)) || holds(c.IfNoneMatch) {
 		return fmt.Errorf("condition on %q: %w", key, metadata.ErrPrecondition)
 	}
-	return nil
+	return c.Stale(v)
 }
