@@ -191,6 +191,8 @@ func TestPostObjectRefused(t *testing.T) {
 		{postForm(signed(base+`,["eq","$x-amz-meta-x","y"]`, "key", "a")...), 403, "AccessDenied"},
 		{postForm(signed(base+`,["content-length-range",8,9]`, "key", "a")...), 400, "EntityTooSmall"},
 		{postForm(signed(base+`,["content-length-range",0,6]`, "key", "a")...), 400, "EntityTooLarge"},
+		{postForm(signed(base+`,["content-length-range",0,6],["content-length-range",0,9]`, "key", "a")...), 400, "EntityTooLarge"},
+		{postForm(signed(base+`,["content-length-range",8,9],["content-length-range",0,9]`, "key", "a")...), 400, "EntityTooSmall"},
 		{postForm(signed(base+`,["content-length-range",0]`, "key", "a")...), 400, "InvalidPolicyDocument"},
 		{postForm(signed(base+`,["content-length-range",-1,6]`, "key", "a")...), 400, "InvalidPolicyDocument"},
 		{postForm(signed(base+`,{}`, "key", "a")...), 400, "InvalidPolicyDocument"},

@@ -84,7 +84,9 @@ func (p *postPolicy) condition(raw json.RawMessage) error {
 		if !ok1 || !ok2 || low > high {
 			return badPolicy("Invalid content-length-range.")
 		}
-		p.min, p.max = low, high
+		if p.min = max(p.min, low); p.max < 0 || high < p.max {
+			p.max = high
+		}
 		return nil
 	}
 	field, ok1 := list[1].(string)
