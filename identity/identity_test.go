@@ -200,6 +200,9 @@ func TestExpiry(t *testing.T) {
 	if next.ID == k.ID || next.Description != "d" || r.lookup(r.d, k.ID, "") != "" || r.lookup(r.d, next.ID, "") != "" {
 		t.Errorf("rotated to %+v", next)
 	}
+	if _, _, err := r.g.RotateKey(ctx, k.ID, time.Hour); !errors.Is(err, ErrInvalid) {
+		t.Error("a key that ends because it was rotated was rotated again:", err)
+	}
 	r.now = r.now.Add(time.Minute)
 	if r.lookup(r.d, k.ID, "") != "InvalidAccessKeyId" || r.lookup(r.d, next.ID, "") != "" {
 		t.Error("the old key outlives the grace, or the new one does not")

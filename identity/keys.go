@@ -77,7 +77,8 @@ func (g *Registry) editOwner(w metadata.EntityTxn, k *Key, edit func([]string) (
 	return store(w, kindUser, u.Account, u.Name, u)
 }
 
-// RotateKey makes another key like this one, which then ends after grace.
+// RotateKey makes another key like this one, which then ends after grace. ErrInvalid for one
+// that was rotated already: the new key would end with it.
 func (g *Registry) RotateKey(ctx context.Context, id string, grace time.Duration) (k *Key, secret string, err error) {
 	err = g.update(ctx, func(w metadata.EntityTxn) error {
 		old, err := load[Key](w.EntityReader, kindKey, "", id)
@@ -87,10 +88,13 @@ func (g *Registry) RotateKey(ctx context.Context, id string, grace time.Duration
 		if s := old.State(g.now()); s != "active" {
 			return fmt.Errorf("access key %s is %s: %w", id, s, ErrInvalid)
 		}
+		if old.Rotated {
+			return fmt.Errorf("access key %s was rotated already: rotate the one that took its place, or change when this one expires: %w", id, ErrInvalid)
+		}
 		k, secret = g.newKey(old.Account, old.User, KeyOptions{Description: old.Description, Policy: old.Policy, Expires: old.Expires})
 		k.Limits = old.Limits
 		if end := g.now().UTC().Add(grace); old.Expires.IsZero() || end.Before(old.Expires) {
-			old.Expires = end
+			old.Expires, old.Rotated = end, true
 		}
 		if err := store(w, kindKey, "", old.ID, old); err != nil {
 			return err
@@ -109,6 +113,7 @@ func (g *Registry) EditKey(ctx context.Context, id string, edit func(*Key)) erro
 		}
 		e := *k
 		edit(&e)
+		k.Rotated = k.Rotated && e.Expires.Equal(k.Expires)
 		k.Disabled, k.Expires = e.Disabled, e.Expires.UTC()
 		return store(w, kindKey, "", id, k)
 	})

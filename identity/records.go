@@ -136,7 +136,8 @@ type Key struct {
 	Disabled    bool       `json:"disabled,omitempty"`
 	Created     time.Time  `json:"created"`
 	Expires     time.Time  `json:"expires,omitzero"`
-	Limits      fair.Rates `json:"limits,omitzero"` // beside those of the account
+	Rotated     bool       `json:"rotated,omitempty"` // that is why it expires then
+	Limits      fair.Rates `json:"limits,omitzero"`   // beside those of the account
 }
 
 // State is "active", "disabled" or "expired".
