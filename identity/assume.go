@@ -34,7 +34,7 @@ func (g *Registry) AssumeRole(ctx context.Context, who *s3api.Principal, a *Assu
 	if err := a.check(); err != nil {
 		return nil, nil, err
 	}
-	t := token{Account: a.Account, Role: a.Role, Name: a.Name}
+	t := token{Account: a.Account, Role: a.Role, Name: a.Name, Key: who.Key}
 	err = g.db.ViewEntities(ctx, func(r metadata.EntityReader) (err error) {
 		if role, err = load[Role](r, kindRole, a.Account, a.Role); err != nil {
 			return err

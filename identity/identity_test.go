@@ -404,6 +404,20 @@ func TestLimits(t *testing.T) {
 			t.Errorf("%+v", p)
 		}
 	}
+	_, err = r.g.CreateRole(ctx, account, "role", RoleOptions{Trust: `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"*"},"Action":"sts:AssumeRole"}]}`})
+	r.must(err)
+	for _, h := range []Holder{{User: "alice"}, {Role: "role"}} {
+		r.must(r.g.Attach(ctx, account, h, "AdministratorAccess", true))
+	}
+	who := owner(k.ID, "")
+	for range 2 { // and from one role to another
+		s, _, err := r.g.AssumeRole(ctx, who, &Assume{Action: "sts:AssumeRole", Account: account, Role: "role", Name: "name"})
+		r.must(err)
+		who = owner(s.AccessKey, s.Token)
+		if who.Limits != ofAccount || who.KeyLimits != ofKey || who.Key != k.ID {
+			t.Errorf("as a role: %+v", who)
+		}
+	}
 	next, _, err := r.g.RotateKey(ctx, k.ID, time.Hour)
 	r.must(err)
 	if p := owner(next.ID, ""); p.KeyLimits != ofKey {

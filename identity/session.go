@@ -31,6 +31,7 @@ type Session struct {
 type token struct {
 	Version int      `json:"version"`
 	Parent  string   `json:"parent,omitempty"` // access key
+	Key     string   `json:"key,omitempty"`    // access key whose limits bound the session of a role
 	Account string   `json:"account,omitempty"`
 	Role    string   `json:"role,omitempty"`
 	RoleID  string   `json:"role_id,omitempty"` // so that a new role of the name is another
@@ -139,6 +140,15 @@ func (d *Directory) sessionPrincipal(r metadata.EntityReader, t *token, expires 
 	}
 	if err := limits(r, p); err != nil {
 		return nil, err
+	}
+	if t.Key != "" {
+		k, err := load[Key](r, kindKey, "", t.Key)
+		if err != nil && !isNotFound(err) {
+			return nil, err
+		}
+		if err == nil {
+			p.Key, p.KeyLimits = k.ID, k.Limits
+		}
 	}
 	p.Session, err = sessionPolicy(t.Policy)
 	return p, err
