@@ -198,6 +198,24 @@ func TestReplacedUnderRead(t *testing.T) {
 	}
 }
 
+// TestLongACL: a list that does not fit beside what an object has is refused, as it is when the
+// object is put, lest the object can be neither renamed nor appended to.
+func TestLongACL(t *testing.T) {
+	e := newACLEnv(t, ownerWriter)
+	e.must("A", "PUT", "/bucket", "")
+	e.must("A", "PUT", "/bucket/k", "x", "X-Amz-Meta-A: "+strings.Repeat("x", 2000))
+	e.must("A", "PUT", "/bucket/plain", "x")
+	var grants strings.Builder
+	for range maxGrants {
+		grants.WriteString(`<Grant><Grantee><ID>` + CanonicalID(accountB) + `</ID></Grantee><Permission>READ</Permission></Grant>`)
+	}
+	list := "<AccessControlPolicy><AccessControlList>" + grants.String() + "</AccessControlList></AccessControlPolicy>"
+	if w := e.as("A", "PUT", "/bucket/k?acl", list); errorCode(w) != "MetadataTooLarge" {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	e.must("A", "PUT", "/bucket/plain?acl", list)
+}
+
 // TestReplacedUnderCopiedACL is TestReplacedUnderRead for the source of a copy.
 func TestReplacedUnderCopiedACL(t *testing.T) {
 	e := newACLEnv(t, ownerWriter)

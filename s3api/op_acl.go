@@ -1,6 +1,7 @@
 package s3api
 
 import (
+	"maps"
 	"net/http"
 
 	"github.com/weftstore/weft/metadata"
@@ -139,6 +140,14 @@ func (c *call) putObjectACL() error {
 	}
 	text, err := a.encode()
 	if err != nil {
+		return err
+	}
+	attrs := maps.Clone(v.Attrs)
+	if attrs == nil {
+		attrs = map[string]string{}
+	}
+	attrs[attrACL] = text
+	if err := describable(v.Headers, v.UserMeta, attrs); err != nil {
 		return err
 	}
 	id, err := c.h.cfg.Versions.SetAttr(c.ctx, c.bucket, c.key, versionID, v.ID, attrACL, text)
