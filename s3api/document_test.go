@@ -9,6 +9,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/weftstore/weft/metadata"
 )
@@ -386,6 +387,29 @@ func TestCreatedUnderWrite(t *testing.T) {
 				t.Errorf("%s: %s, want %s", method, got, want)
 			}
 		}
+	}
+}
+
+// TestDeletesCanceled: policies are not asked about a thousand keys for a client that is gone.
+func TestDeletesCanceled(t *testing.T) {
+	c := newCell(t, userOf(accountA, document(t, `{"Effect":"Allow","Action":"s3:*","Resource":"*","Condition":{"DateGreaterThan":{"aws:CurrentTime":"2020-01-01T00:00:00Z"}}}`)), "")
+	body := "<Delete>" + strings.Repeat("<Object><Key>a</Key></Object>", maxDeletes) + "</Delete>"
+	r := c.request("POST", &matrixRow{target: "/source?delete", body: body})
+	sum := md5.Sum([]byte(body))
+	r.Header.Set("Content-Md5", base64.StdEncoding.EncodeToString(sum[:]))
+	if err := c.signer.SignHeader(r, "UNSIGNED-PAYLOAD", c.h.cfg.Now()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	r.Body = io.NopCloser(&replacing{r.Body, cancel})
+	asked, now := 0, c.h.cfg.Now
+	c.h.cfg.Now = func() time.Time { asked++; return now() }
+	func() {
+		defer func() { _ = recover() }() // the connection is aborted
+		c.serve(r.WithContext(ctx))
+	}()
+	if asked > 100 {
+		t.Errorf("asked for the time %d times", asked)
 	}
 }
 

@@ -68,6 +68,9 @@ func (c *call) deleteObjects() error {
 func (c *call) refuseDeletes(req *deleteRequest) error {
 	for i := range req.items {
 		item := &req.items[i]
+		if err := c.ctx.Err(); err != nil {
+			return err
+		}
 		c.judged = judgement{}
 		action := "DeleteObject"
 		if item.VersionID != "" {
