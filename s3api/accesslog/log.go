@@ -69,8 +69,9 @@ type Log struct {
 
 	mu      sync.Mutex
 	batches map[batchKey][]byte
-	waiting int // bytes
-	lost    int // lines since it was last told
+	waiting int            // bytes
+	of      map[string]int // those of a target
+	lost    int            // lines since it was last told
 	total   int64
 }
 
@@ -82,7 +83,7 @@ type batchKey struct {
 
 // New makes a Log. Nothing is delivered but by Run and Flush.
 func New(o Options) *Log {
-	return &Log{o: o, kick: make(chan struct{}, 1), batches: map[batchKey][]byte{}}
+	return &Log{o: o, kick: make(chan struct{}, 1), batches: map[batchKey][]byte{}, of: map[string]int{}}
 }
 
 // Add takes a line, or drops it when too much waits.
@@ -94,12 +95,14 @@ func (l *Log) Add(s Source, r *Record) {
 	line := r.appendLine(make([]byte, 0, 512))
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.waiting+len(line) > MaxWaiting {
+	// No target has more than what is left, lest one that takes nothing cost all others their lines.
+	if l.of[s.Target]+len(line) > MaxWaiting-l.waiting {
 		l.lost++
 		l.total++
 		return
 	}
 	l.waiting += len(line)
+	l.of[s.Target] += len(line)
 	l.batches[key] = append(l.batches[key], line...)
 	if len(l.batches[key]) >= MaxObject {
 		select {
@@ -169,6 +172,9 @@ func (l *Log) deliverOne(ctx context.Context, key batchKey, lines []byte) {
 	}
 	if err == nil || errors.Is(err, ErrRefused) {
 		l.waiting -= len(lines)
+		if l.of[key.Target] -= len(lines); l.of[key.Target] == 0 {
+			delete(l.of, key.Target)
+		}
 	} else {
 		l.batches[key] = append(lines, l.batches[key]...) // for the next time
 	}

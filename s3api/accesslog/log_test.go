@@ -145,16 +145,16 @@ func TestDelivery(t *testing.T) {
 			l.Add(s, long)
 		}
 		l.Flush(ctx)
-		if l.waiting > MaxWaiting || l.waiting < MaxWaiting-line {
-			t.Errorf("%d bytes wait, of %d that may", l.waiting, MaxWaiting)
+		if l.waiting > MaxWaiting/2 || l.waiting < MaxWaiting/2-line {
+			t.Errorf("%d bytes wait, of %d that may", l.waiting, MaxWaiting/2)
 		}
 		p.fail(nil)
 		l.Flush(ctx)
-		if len(p.got()) != 3 || len(p.got()[2].Body) > MaxWaiting || l.waiting != 0 {
+		if len(p.got()) != 3 || len(p.got()[2].Body) > MaxWaiting/2 || l.waiting != 0 {
 			t.Errorf("%d objects when the target is back, %d bytes wait", len(p.got()), l.waiting)
 		}
 		lost := l.Lost()
-		if want := int64(2*MaxWaiting/line - MaxWaiting/line); lost < want-1 || lost > want+1 {
+		if want := int64(2*MaxWaiting/line - MaxWaiting/2/line); lost < want-1 || lost > want+1 {
 			t.Errorf("%d lines are counted as lost, want %d", lost, want)
 		}
 		p.fail(ErrRefused)
@@ -169,4 +169,31 @@ func TestDelivery(t *testing.T) {
 		cancel()
 		<-done
 	})
+}
+
+// TestBrokenTarget: a target that fails for ever does not cost those of others their lines.
+func TestBrokenTarget(t *testing.T) {
+	got := 0
+	l := New(Options{Every: time.Minute, Now: time.Now, Logger: slog.New(slog.DiscardHandler), Put: func(_ context.Context, o *Object) error {
+		if o.Target == "broken" {
+			return errors.New("quota exceeded")
+		}
+		got += bytes.Count(o.Body, []byte("\n"))
+		return nil
+	}})
+	long := record()
+	long.UserAgent = strings.Repeat("x", 8<<10)
+	for range 3 {
+		for range MaxWaiting >> 13 {
+			l.Add(Source{Bucket: "src", Config: Config{Target: "broken"}}, long)
+		}
+		l.Flush(t.Context())
+	}
+	for range 100 {
+		l.Add(Source{Bucket: "src", Config: Config{Target: "good"}}, long)
+	}
+	l.Flush(t.Context())
+	if got != 100 {
+		t.Errorf("%d lines of 100 were delivered", got)
+	}
 }
