@@ -169,6 +169,9 @@ func openSource(ctx context.Context, p Place) (_ *source, err error) {
 		}
 		return s, nil
 	}
+	if _, err := os.Stat(p.State); errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("no metadata in %s: %w", p.State, err) // opening it would make it
+	}
 	if s.state, err = statedir.Open(p.State); err != nil {
 		return nil, err
 	}

@@ -264,3 +264,14 @@ func testExportImport(t *testing.T, r *rig) {
 		t.Fatal(err)
 	}
 }
+
+// TestExportOfNothing: a state directory that is not there is not made.
+func TestExportOfNothing(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "typo")
+	if _, err := Export(t.Context(), Place{State: dir}, dir+".meta", nil); err == nil || !strings.Contains(err.Error(), "no metadata in "+dir) {
+		t.Error(err)
+	}
+	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%s: %v", dir, err)
+	}
+}
