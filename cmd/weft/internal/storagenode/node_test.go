@@ -1,6 +1,7 @@
 package storagenode
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -62,6 +63,31 @@ func (r *rig) empty(dir string) {
 	r.t.Helper()
 	if err := errors.Join(os.RemoveAll(dir), os.Mkdir(dir, 0o700)); err != nil {
 		r.t.Fatal(err)
+	}
+}
+
+// TestLeftOut: a target of the store that is not named any more is told.
+func TestLeftOut(t *testing.T) {
+	r := newRig(t, 2)
+	var rows []Known
+	for i, s := range r.mustOpen(r.dirs...) {
+		rows = append(rows, Known{UUID: s.ID, Path: r.dirs[i]})
+	}
+	st, err := statedir.Open(filepath.Join(r.dir, "state"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Close() //nolint:errcheck // of a test
+	var log bytes.Buffer
+	n, err := Open(t.Context(), Config{State: st, Name: "n", Deployment: [16]byte{1}, Targets: r.dirs[:1], Known: rows, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := log.String(); strings.Count(got, "level=WARN") != 1 || !strings.Contains(got, "dir="+r.dirs[1]) {
+		t.Error(log.String())
 	}
 }
 

@@ -156,6 +156,11 @@ func (n *Node) bringUp(ctx context.Context) error {
 	if err := n.known.save(); err != nil {
 		return fmt.Errorf("state directory: %w", err)
 	}
+	for _, k := range n.cfg.Known {
+		if !slices.ContainsFunc(rows, func(r Known) bool { return r.UUID == k.UUID }) {
+			n.cfg.Logger.Warn("a target of this store is not among the directories that were named: what it holds is missing", "target", k.UUID, "dir", k.Path)
+		}
+	}
 	for _, row := range n.inOrder(rows) {
 		if err := n.serve(ctx, row); err != nil {
 			return err
