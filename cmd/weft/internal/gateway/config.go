@@ -103,6 +103,17 @@ func DefaultConfig() Config {
 	}
 }
 
+// Check tries the destinations of events and the certificate, as New does, for who writes
+// something before New.
+func (c *Config) Check() error {
+	senders, err := openSenders(c.Notify)
+	closeSenders(senders)
+	if err == nil && c.TLSCert != "" {
+		_, err = loadCertificate(c.TLSCert, c.TLSKey, nil)
+	}
+	return err
+}
+
 // Validate reports every problem at once.
 func (c *Config) Validate() error {
 	var errs []error

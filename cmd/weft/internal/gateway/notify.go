@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -15,26 +16,39 @@ func (g *Gateway) openNotify(context.Context) error {
 	if len(g.cfg.Notify) == 0 {
 		return nil
 	}
-	senders := map[string]notify.Sender{}
-	for _, s := range g.cfg.Notify {
-		name, address, _ := strings.Cut(s, "=")
-		to, err := notify.Open(address)
-		if err == nil && senders[name] != nil {
-			err = fmt.Errorf("it is named twice")
-		}
-		if err != nil {
-			for _, open := range senders {
-				_ = open.Close() // nothing was sent
-			}
-			return fmt.Errorf("--notify %s: %w", name, err)
-		}
-		senders[name] = to
+	senders, err := openSenders(g.cfg.Notify)
+	if err != nil {
+		return err
 	}
 	g.notifier = notify.New(g.parts.Meta.DB, senders, g.log)
 	g.parts.Meta.DB.SetOutbox(g.notifier.Outbox)
 	g.onClose(g.notifier.Close)
 	g.background(g.notifier.Count)
 	return nil
+}
+
+// openSenders makes destinations of NAME=URL.
+func openSenders(list []string) (map[string]notify.Sender, error) {
+	senders := map[string]notify.Sender{}
+	for _, s := range list {
+		name, address, _ := strings.Cut(s, "=")
+		to, err := notify.Open(address)
+		if err == nil && senders[name] != nil {
+			err = errors.Join(errors.New("it is named twice"), to.Close())
+		}
+		if err != nil {
+			closeSenders(senders)
+			return nil, fmt.Errorf("--notify %s: %w", name, err)
+		}
+		senders[name] = to
+	}
+	return senders, nil
+}
+
+func closeSenders(senders map[string]notify.Sender) {
+	for _, s := range senders {
+		_ = s.Close() // nothing was sent
+	}
 }
 
 // deliver sends events until ctx ends.

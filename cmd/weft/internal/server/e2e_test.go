@@ -112,6 +112,27 @@ func TestRefusals(t *testing.T) {
 	refused(t, cfg, "rebuild-metadata", gateway.MetadataFile)
 }
 
+// TestRefusedBeforeFormat: what can be known to be wrong without the targets is refused before they
+// are made.
+func TestRefusedBeforeFormat(t *testing.T) {
+	for word, edit := range map[string]func(*Config){
+		"--notify": func(c *Config) { c.Notify = []string{"ok=http://127.0.0.1:1/x", "hook=gopher://x/y"} },
+		"twice":    func(c *Config) { c.Notify = []string{"hook=http://127.0.0.1:1/x", "hook=http://127.0.0.1:1/y"} },
+		"--tls-cert": func(c *Config) {
+			c.TLSCert, c.TLSKey = filepath.Join(c.State, "absent.pem"), filepath.Join(c.State, "absent.key")
+		},
+	} {
+		cfg := testConfig(t, 2)
+		edit(&cfg)
+		refused(t, cfg, word)
+		for _, dir := range append(cfg.Targets, cfg.State) {
+			if _, err := os.Stat(dir); !os.IsNotExist(err) {
+				t.Errorf("%s: %s: %v", word, dir, err)
+			}
+		}
+	}
+}
+
 func TestValidateListsAll(t *testing.T) {
 	cfg := Config{
 		Targets: []string{"/a", "/a"}, Layout: "ec:9+9",

@@ -44,6 +44,9 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Server, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
+	if err := cfg.Check(); err != nil {
+		return nil, err
+	}
 	s := &Server{cfg: cfg, log: log}
 	for _, step := range []func(context.Context) error{
 		s.openState, s.openMetadata, s.openNode, s.openGateway,
