@@ -68,7 +68,7 @@ func newClusterCheck() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:     "check FILE",
-		Short:   "Check a cluster file and its secret, and list every problem",
+		Short:   "Check a cluster file, its secret and what etcd needs, and list every problem",
 		Example: `  weft cluster check /etc/weft/cluster.toml`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -76,7 +76,8 @@ func newClusterCheck() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if _, err := f.Secret(); err != nil {
+			_, err = f.Secret()
+			if err := errors.Join(err, f.CheckMetadata()); err != nil {
 				return err
 			}
 			if asJSON {

@@ -141,6 +141,13 @@ func (c *Config) Validate() error {
 	return errors.Join(errs...)
 }
 
+// Check reads the files that c names, as Open does.
+func (c *Config) Check() error {
+	_, err := c.tls()
+	_, perr := c.password()
+	return errors.Join(err, perr)
+}
+
 func orDefault(d, otherwise time.Duration) time.Duration {
 	if d <= 0 {
 		return otherwise

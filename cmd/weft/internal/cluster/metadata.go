@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"path"
 	"slices"
 
@@ -28,6 +30,27 @@ type MetadataCluster struct {
 // Division says which etcd clusters share the metadata beside the home, in the order in
 // which their patterns are tried. An empty one is a home alone.
 type Division []MetadataCluster
+
+// CheckMetadata reads the files that the URLs of etcd name.
+func (f *File) CheckMetadata() error {
+	var errs []error
+	check := func(what, url string) {
+		cfg, err := etcdkv.ParseURL(url)
+		if err == nil {
+			err = cfg.Check()
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", what, err))
+		}
+	}
+	if f.Metadata != "" {
+		check("metadata", f.Metadata)
+	}
+	for _, c := range f.Division {
+		check(fmt.Sprintf("metadata-cluster %q", c.Name), c.URL)
+	}
+	return errors.Join(errs...)
+}
 
 // Place gives the number of the cluster for a new bucket: 0 is the home, 1 the first of d.
 func (d Division) Place(bucket string) int {
