@@ -53,16 +53,16 @@ func (t *Transport) Dial(ctx context.Context, addr string) (rdma.Conn, error) {
 	t.mu.Unlock()
 	if err := c.open(ctx); err != nil {
 		_ = c.Close()
-		return nil, fmt.Errorf("dial %s: %w", addr, err)
+		return nil, err
 	}
 	return c, nil
 }
 
-// open starts the seats and waits for the first lane.
+// open starts the seats and waits for the first lane. Its errors name the address.
 func (c *conn) open(ctx context.Context) error {
 	rails, err := split(c.addr)
 	if err != nil {
-		return err
+		return fmt.Errorf("dial %s: %w", c.addr, err)
 	}
 	n := max(c.t.o.Lanes, len(rails))
 	first := make(chan error, n)
@@ -82,9 +82,9 @@ func (c *conn) open(ctx context.Context) error {
 				errs = append(errs, err)
 			}
 		case <-ctx.Done():
-			return ctx.Err()
+			return fmt.Errorf("dial %s: %w", c.addr, ctx.Err())
 		case <-c.ctx.Done(): // a seat that begins after Close tells nothing
-			return rdma.ErrClosed
+			return fmt.Errorf("dial %s: %w", c.addr, rdma.ErrClosed)
 		}
 	}
 	return errors.Join(errs...)

@@ -2,6 +2,9 @@ package network
 
 import (
 	"bytes"
+	"errors"
+	"net"
+	"syscall"
 	"testing"
 
 	"github.com/weftstore/weft/rdma"
@@ -39,3 +42,17 @@ func TestConformanceTCP(t *testing.T) { conform(t, TCP, "127.0.0.1:0", rdma.Opti
 func TestConformanceTLS(t *testing.T) { conform(t, TCP, "127.0.0.1:0", rdma.Options{TLS: true}) }
 
 func TestConformanceAuto(t *testing.T) { conform(t, Auto, "127.0.0.1:0", rdma.Options{}) }
+
+// TestRefusedDial: the error says once who did not answer, and why.
+func TestRefusedDial(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := l.Addr().String()
+	l.Close()
+	_, err = open(t, TCP, rdma.Options{}).Dial(t.Context(), addr)
+	if !errors.Is(err, rdma.ErrPeer) || !errors.Is(err, syscall.ECONNREFUSED) || err.Error() != "tcp: connect to "+addr+": fabric peer unreachable: connection refused" {
+		t.Error(err)
+	}
+}

@@ -92,6 +92,13 @@ func (n *Network) Dial(ctx context.Context, addr string) (wire.Lane, error) {
 
 func dialError(ctx context.Context, addr string, err error) error {
 	var timeout net.Error
+	var op *net.OpError
+	var call *os.SyscallError
+	if errors.As(err, &op) && op.Op == "dial" && op.Addr != nil && op.Addr.String() == addr {
+		if err = op.Err; errors.As(err, &call) {
+			err = call.Err // what was called with which address is said below
+		}
+	}
 	switch {
 	case ctx.Err() != nil:
 		return fmt.Errorf("connect to %s: %w", addr, ctx.Err())

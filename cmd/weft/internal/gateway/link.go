@@ -97,7 +97,7 @@ func (l *link) ask(ctx context.Context) ([]node.TargetStatus, error) {
 	if l.conn == nil {
 		conn, err := l.ns.fabric.Dial(ctx, l.cfg().Address)
 		if err != nil {
-			return nil, fmt.Errorf("connect to %s: %w", l.cfg().Address, err)
+			return nil, err
 		}
 		l.conn = conn
 		l.cl.Store(node.NewClient(conn))
