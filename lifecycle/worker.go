@@ -69,13 +69,17 @@ const (
 
 // Run applies the rules until ctx ends.
 func (w *Worker) Run(ctx context.Context) {
+	again := time.Minute // after a failure, longer each time
 	for ctx.Err() == nil {
 		wait, err := w.Step(ctx)
 		if err != nil && ctx.Err() == nil {
 			w.log().Warn("lifecycle rules were not all applied", "err", err)
 		}
 		if err != nil {
-			wait = min(w.every(), time.Minute)
+			wait = min(w.every(), again)
+			again = min(2*again, maxEvery)
+		} else {
+			again = time.Minute
 		}
 		_ = pause.For(ctx, wait) // the loop looks at ctx
 	}

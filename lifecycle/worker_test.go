@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/weftstore/weft/lifecycle"
@@ -406,4 +407,33 @@ func TestRulesTakenBack(t *testing.T) {
 	if _, _, err := r.Get(t.Context(), "c", "k", ""); err != nil {
 		t.Errorf("the other bucket's: %v", err)
 	}
+}
+
+// counting counts cycles.
+type counting struct {
+	*metadata.DB
+	n int
+}
+
+func (c *counting) Buckets(ctx context.Context) ([]metadata.Bucket, error) {
+	c.n++
+	return c.DB.Buckets(ctx)
+}
+
+// TestBrokenBucket: a bucket that fails for ever does not have all others looked at each minute.
+func TestBrokenBucket(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, false, lifecycle.Rule{ID: "r", Days: 1})
+		if err := r.SetBucketConfig(t.Context(), "b", lifecycle.ConfigName, "broken"); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 6*time.Hour)
+		defer cancel()
+		c := &counting{DB: r.DB}
+		w := &lifecycle.Worker{Meta: c}
+		w.Run(ctx)
+		if c.n < 3 || c.n > 20 {
+			t.Errorf("%d cycles in six hours", c.n)
+		}
+	})
 }
