@@ -34,6 +34,8 @@ var (
 	ErrQuota = errors.New("quota exceeded")
 	// ErrStale: the record changed since the caller read it; nothing was done.
 	ErrStale = errors.New("record changed")
+	// ErrOvertaken is ErrStale where the version is another than the one that was seen.
+	ErrOvertaken = fmt.Errorf("another version took its place: %w", ErrStale)
 	// ErrReplaced: the bucket of WithBucket was deleted, and another has its name.
 	ErrReplaced = errors.New("bucket was replaced by another of its name")
 	// ErrTooLarge: a key or a value is beyond the limits of KV.

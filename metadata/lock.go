@@ -62,7 +62,7 @@ type LockChange struct {
 	Retention *Lock     // Mode and Until count; LockNone removes the retention
 	Hold      HoldState // HoldUnset: stays
 	Bypass    bool      // the caller may weaken governance
-	Seen      VersionID // which version it is for, else ErrStale; zero: any
+	Seen      VersionID // which version it is for, else ErrOvertaken; zero: any
 }
 
 // Apply works out the lock after a change. ErrLocked when the change would weaken a
@@ -90,8 +90,7 @@ func (c *LockChange) Apply(l Lock, now time.Time) (Lock, error) {
 // out, and part the chunk set that says so on the targets; the part before it becomes
 // garbage. It returns the version's id as S3 shows it.
 //
-// ErrLocked; ErrStale when the lock came out as something else than want, or the version is
-// another than c.Seen; errors as Get.
+// ErrLocked; ErrStale when the lock came out as something else than want; ErrOvertaken; errors as Get.
 func (db *DB) SetLock(ctx context.Context, bucket, key, id string, c LockChange, want Lock, part *Part) (string, error) {
 	var shown string
 	err := db.updateIn(ctx, "set lock", bucket, func(t Txn, s *scratch, b *Bucket) error {
@@ -100,7 +99,7 @@ func (db *DB) SetLock(ctx context.Context, bucket, key, id string, c LockChange,
 			return err
 		}
 		if c.Seen != (VersionID{}) && v.ID != c.Seen {
-			return ErrStale
+			return ErrOvertaken
 		}
 		lock, err := c.Apply(v.Lock, db.now())
 		if err != nil {

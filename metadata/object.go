@@ -130,7 +130,7 @@ func (c *Condition) check(cur *Version) error {
 // Stale compares a version, nil or a marker if there is no object, with Seen and Unseen.
 func (c *Condition) Stale(cur *Version) error {
 	if c.Unseen && cur != nil && !cur.DeleteMarker || c.Seen != (VersionID{}) && (cur == nil || cur.ID != c.Seen) {
-		return ErrStale
+		return ErrOvertaken
 	}
 	return nil
 }

@@ -68,12 +68,12 @@ func putResult(b *Bucket, id VersionID) PutResult {
 }
 
 // SetTags replaces the tags of a version (id as in Get); nil removes them. seen, unless it is
-// zero, is the version that it must be, else ErrStale. It returns the version's id as S3 shows
+// zero, is the version that it must be, else ErrOvertaken. It returns the version's id as S3 shows
 // it, "" in a bucket that was never versioned. Errors as Get.
 func (db *DB) SetTags(ctx context.Context, bucket, key, id string, seen VersionID, tags map[string]string) (versionID string, err error) {
 	return db.editVersion(ctx, "set tags", bucket, key, id, func(v *Version) error {
 		if seen != (VersionID{}) && v.ID != seen {
-			return ErrStale
+			return ErrOvertaken
 		}
 		v.Tags = tags
 		return nil
@@ -81,12 +81,12 @@ func (db *DB) SetTags(ctx context.Context, bucket, key, id string, seen VersionI
 }
 
 // SetAttr replaces one of the attributes of a version, which must be the version seen, else
-// ErrStale; besides it is as SetTags. The targets do not have it: like tags it comes back
+// ErrOvertaken; besides it is as SetTags. The targets do not have it: like tags it comes back
 // from a snapshot only.
 func (db *DB) SetAttr(ctx context.Context, bucket, key, id string, seen VersionID, name, value string) (versionID string, err error) {
 	return db.editVersion(ctx, "set attribute", bucket, key, id, func(v *Version) error {
 		if v.ID != seen {
-			return ErrStale
+			return ErrOvertaken
 		}
 		if v.Attrs == nil {
 			v.Attrs = map[string]string{}

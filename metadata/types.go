@@ -159,7 +159,7 @@ type Condition struct {
 	// ID: the version is this one; zero is any.
 	ID VersionID
 	// Seen: the version is this one, zero is any; Unseen: there is none. When all else holds
-	// and this does not, the error is ErrStale.
+	// and this does not, the error is ErrOvertaken.
 	Seen   VersionID
 	Unseen bool
 	// Noncurrent: the version that is to be removed is not the current one.

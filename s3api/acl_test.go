@@ -172,7 +172,7 @@ func TestReplacedUnderACL(t *testing.T) {
 	r := httptest.NewRequest("PUT", "http://localhost/bucket/k?acl", &replacing{strings.NewReader(list), func() { e.must("A", "PUT", "/bucket/k", "secret") }})
 	r.ContentLength = int64(len(list))
 	r.Header.Set("Authorization", "B")
-	if w := e.serve(r); w.Code != 409 {
+	if w := e.serve(r); w.Code != 503 {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 	if got := e.who("GET", "/bucket/k", ""); got != "A" {

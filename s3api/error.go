@@ -101,6 +101,7 @@ var translations = [...]struct {
 	{metadata.ErrTokenReused, errIdempotencyMismatch},
 	{metadata.ErrQuota, errQuotaExceeded},
 	{metadata.ErrOutboxFull, errSlowDown.saying("Events of this bucket wait for a destination that is away, and there is no room for more.")},
+	{metadata.ErrOvertaken, errServiceUnavailable}, // what decided about access is out of date
 	{metadata.ErrStale, errConditionalRequestConflict},
 	{metadata.ErrReplaced, errServiceUnavailable},
 	{store.ErrBusy, errSlowDown},

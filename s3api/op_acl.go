@@ -128,7 +128,7 @@ func (c *call) putObjectACL() error {
 		return err
 	}
 	if v.ID != c.judged.id && !c.who().Operator {
-		return metadata.ErrStale
+		return metadata.ErrOvertaken
 	}
 	owner := c.owner()
 	if old != nil {

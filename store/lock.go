@@ -33,7 +33,7 @@ func (s *Store) setLock(ctx context.Context, bucket, key, versionID string, c *m
 		return "", err
 	}
 	if c.Seen != (metadata.VersionID{}) && v.ID != c.Seen {
-		return "", metadata.ErrStale
+		return "", metadata.ErrOvertaken
 	}
 	lock, err := c.Apply(v.Lock, s.now())
 	if err != nil {
