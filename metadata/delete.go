@@ -70,6 +70,9 @@ func (db *DB) delete(ctx context.Context, t Txn, s *scratch, b *Bucket, item Del
 	if item.VersionID != "" {
 		return o.removeVersion(ctx, item.VersionID, &item.Cond)
 	}
+	if o.cur == nil {
+		item.Cond.Seen = VersionID{} // it is gone already
+	}
 	if err := item.Cond.check(o.cur); err != nil {
 		return DeleteResult{}, err
 	}
@@ -133,6 +136,9 @@ func (o *object) removeVersion(ctx context.Context, id string, cond *Condition) 
 	v, err := find(o.t, o.s, o.bucket, o.cur, o.key, id)
 	if err != nil {
 		return DeleteResult{}, err
+	}
+	if v == nil {
+		cond.Seen = VersionID{} // it is gone already
 	}
 	if err := cond.check(v); err != nil {
 		return DeleteResult{}, err

@@ -390,6 +390,23 @@ func TestCreatedUnderWrite(t *testing.T) {
 	}
 }
 
+// TestDeletedTwice: what is gone by the time that it is deleted is deleted.
+func TestDeletedTwice(t *testing.T) {
+	for _, item := range []string{"<Key>k</Key>", "<Key>k</Key><VersionId>null</VersionId>"} {
+		c := newCell(t, userOf(accountA, document(t, allowAll, `{"Effect":"Deny","Action":"s3:DeleteObject*","Resource":"*","Condition":{"StringEquals":{"s3:ExistingObjectTag/final":"yes"}}}`)), "")
+		body := strings.Repeat("<Object>"+item+"</Object>", 2)
+		r := c.request("POST", &matrixRow{target: "/source?delete", body: "<Delete>" + body + "</Delete>"})
+		sum := md5.Sum([]byte("<Delete>" + body + "</Delete>"))
+		r.Header.Set("Content-Md5", base64.StdEncoding.EncodeToString(sum[:]))
+		if err := c.signer.SignHeader(r, "UNSIGNED-PAYLOAD", c.h.cfg.Now()); err != nil {
+			t.Fatal(err)
+		}
+		if w := c.serve(r); w.Code != 200 || strings.Contains(w.Body.String(), "<Error>") {
+			t.Errorf("%d %s", w.Code, w.Body)
+		}
+	}
+}
+
 // TestDeletesCanceled: policies are not asked about a thousand keys for a client that is gone.
 func TestDeletesCanceled(t *testing.T) {
 	c := newCell(t, userOf(accountA, document(t, `{"Effect":"Allow","Action":"s3:*","Resource":"*","Condition":{"DateGreaterThan":{"aws:CurrentTime":"2020-01-01T00:00:00Z"}}}`)), "")
