@@ -452,10 +452,10 @@ func TestSlowBody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, rigOptions{layout: "ec:2+2"})
 		for _, ft := range r.targets {
-			var last time.Time
+			var last atomic.Int64 // several read at the same time
 			ft.fault = func(op string) error {
-				idle := time.Since(last)
-				last = time.Now()
+				now := time.Now().UnixNano()
+				idle := time.Duration(now - last.Swap(now))
 				if idle > 2*time.Minute && (op == "write" || op == "commit") {
 					return extent.ErrInvalid
 				}
