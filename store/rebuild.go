@@ -39,8 +39,10 @@ type RebuildResult struct {
 	Uploads  int64    `json:"uploads"`  // unfinished ones seen whose parts are left to the collector
 	Damaged  int64    `json:"damaged"`  // parts with shards missing, queued for repair
 	Lost     int64    `json:"lost"`     // parts with fewer shards than needed
+	Dropped  int64    `json:"dropped"`  // versions newer than the snapshot that are not imported for that; the sweep deletes what is there of them
 	Locks    int64    `json:"locks"`    // changes of locks that the snapshot did not have
 	Ignored  int64    `json:"ignored"`  // chunk sets older than the snapshot, deleted or replaced since, and manifests of what was renamed since
+	Missing  []string `json:"missing"`  // targets that the snapshot knows and that are not given
 	Problems []string `json:"problems,omitempty"`
 }
 
@@ -55,7 +57,7 @@ const snapshotMargin = time.Minute
 // bytes for each chunk set in memory. Parts that came out damaged are queued for
 // repair.
 func Rebuild(ctx context.Context, c RebuildConfig, report Report) (*RebuildResult, error) {
-	rb := &rebuild{c: c, r: new(RebuildResult), sets: make(map[metadata.SetID]*foundSet), s: bare(c)}
+	rb := &rebuild{c: c, r: &RebuildResult{Missing: []string{}}, sets: make(map[metadata.SetID]*foundSet), s: bare(c)}
 	defer rb.s.work.Wait()
 	defer rb.s.cancel()
 	for _, step := range []func(context.Context) error{

@@ -31,6 +31,15 @@ func (rb *rebuild) targets(ctx context.Context) error {
 		}
 		leaving[i] = row.Draining
 	}
+	known, err := rb.c.Meta.Targets(ctx)
+	if err != nil {
+		return err
+	}
+	for _, t := range known {
+		if !t.Retired && !slices.Contains(rb.ids, t.ID) {
+			rb.r.Missing = append(rb.r.Missing, t.Path)
+		}
+	}
 	for _, c := range rb.twice {
 		if where := rb.sets[c.set].where; leaving[where[c.shard]-1] {
 			where[c.shard] = c.place
@@ -125,6 +134,7 @@ func (rb *rebuild) imported(ctx context.Context, set metadata.SetID, d *descript
 	switch {
 	case errors.Is(err, ErrDamaged) && d != nil:
 		rb.r.Lost++
+		rb.r.Dropped++
 		problem(&rb.r.Problems, "%s/%s is lost: %v", d.bucket, d.key, err)
 	case errors.Is(err, metadata.ErrStale):
 		rb.r.Ignored++

@@ -462,7 +462,7 @@ func TestLostMetadata(t *testing.T) {
 	if err := os.RemoveAll(filepath.Join(r.dir, "gateway")); err != nil {
 		t.Fatal(err)
 	}
-	res, err := gateway.RebuildCluster(t.Context(), r.config(), nil)
+	res, err := gateway.RebuildCluster(t.Context(), r.config(), false, nil)
 	if err != nil || res.Lost != 0 {
 		t.Fatalf("%+v, %v", res, err)
 	}

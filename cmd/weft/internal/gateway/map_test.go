@@ -106,7 +106,7 @@ func TestClusterMap(t *testing.T) {
 	c.end()
 	cfg := r.config()
 	cfg.State = c.state
-	if res, err := gateway.RebuildCluster(t.Context(), cfg, nil); err != nil || res.Lost != 0 || res.Damaged != 0 || res.Versions != int64(len(sizes)) {
+	if res, err := gateway.RebuildCluster(t.Context(), cfg, false, nil); err != nil || res.Lost != 0 || res.Damaged != 0 || res.Versions != int64(len(sizes)) {
 		t.Errorf("%+v, %v", res, err)
 	}
 	if s, err := a.Status(t.Context()); err != nil || len(s.Nodes) != 4 {

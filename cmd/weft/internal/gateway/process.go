@@ -120,8 +120,9 @@ func (p *Process) close() error {
 	return errors.Join(errs...)
 }
 
-// RebuildCluster makes the metadata anew from the nodes of a cluster; all must be up.
-func RebuildCluster(ctx context.Context, cfg ProcessConfig, report store.Report) (_ *store.RebuildResult, err error) {
+// RebuildCluster makes the metadata anew from the nodes of a cluster; all must be up. acceptLoss
+// as in RebuildConfig.
+func RebuildCluster(ctx context.Context, cfg ProcessConfig, acceptLoss bool, report store.Report) (_ *store.RebuildResult, err error) {
 	st, err := statedir.Open(cfg.State)
 	if err != nil {
 		return nil, err
@@ -135,6 +136,6 @@ func RebuildCluster(ctx context.Context, cfg ProcessConfig, report store.Report)
 	}
 	return Rebuild(ctx, RebuildConfig{
 		State: st, Deployment: cfg.Cluster.Deployment, Layout: cfg.Cluster.Layout, Memory: cfg.Memory,
-		Fabric: cfg.Fabric, Nodes: Nodes(nodes), Logger: cfg.Logger,
+		Fabric: cfg.Fabric, Nodes: Nodes(nodes), AcceptLoss: acceptLoss, Logger: cfg.Logger,
 	}, report)
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/weftstore/weft/cmd/weft/internal/settings"
@@ -24,13 +26,17 @@ type RebuildConfig struct {
 	Memory     settings.Bytes
 	Fabric     rdma.Transport
 	Nodes      []Node
+	AcceptLoss bool // go on in spite of ErrLoss
 	Logger     *slog.Logger
 }
+
+// ErrLoss says that objects would be given up of which shards may be on targets that are missing.
+var ErrLoss = errors.New("what is left of them is deleted once the store runs: bring the targets back and run this again, or, if they are lost, add --accept-loss")
 
 // Rebuild makes the metadata of a store anew from the targets of its nodes. The state
 // directory must hold none. The database appears under its name only when it is
 // complete, so that a rebuild that was cut short can be run again. Every node must
-// answer: what it holds would be missing from the metadata.
+// answer: what it holds would be missing from the metadata. With ErrLoss there is a result.
 func Rebuild(ctx context.Context, c RebuildConfig, report store.Report) (res *store.RebuildResult, err error) {
 	path := c.State.Path(MetadataFile)
 	if Exists(c.State) {
@@ -54,7 +60,7 @@ func Rebuild(ctx context.Context, c RebuildConfig, report store.Report) (res *st
 	onClose(meta.Close)
 	ns := newNodes(c.Fabric, meta.DB, c.Deployment, c.Nodes, 0, c.Logger)
 	onClose(ns.close)
-	targets, err := ns.found(ctx)
+	targets, out, err := ns.found(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -67,6 +73,14 @@ func Rebuild(ctx context.Context, c RebuildConfig, report store.Report) (res *st
 	}, report)
 	if err != nil {
 		return nil, err
+	}
+	missing := slices.Sorted(slices.Values(append(out, res.Missing...)))
+	if all := res.Snapshot && len(missing) == 0; !all && res.Dropped > 0 && !c.AcceptLoss {
+		names := strings.Join(slices.Compact(missing), ", ")
+		if names == "" {
+			names = "others, if there are any"
+		}
+		return res, fmt.Errorf("%d objects have too few shards without %s; %w", res.Dropped, names, ErrLoss)
 	}
 	known, err := meta.DB.Targets(ctx)
 	if err != nil {
@@ -81,32 +95,32 @@ func Rebuild(ctx context.Context, c RebuildConfig, report store.Report) (res *st
 	return res, statedir.Rename(tmp, path)
 }
 
-// found asks every node once for the targets that it serves.
-func (ns *nodes) found(ctx context.Context) ([]store.TargetConfig, error) {
-	var targets []store.TargetConfig
+// found asks every node once for the targets that it serves. out are those that are left out.
+func (ns *nodes) found(ctx context.Context) (targets []store.TargetConfig, out []string, err error) {
 	seen := map[node.TargetUUID]string{}
 	for _, l := range ns.list() {
 		list, err := l.ask(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("node %s: %w", l.cfg().Name, err)
+			return nil, nil, fmt.Errorf("node %s: %w", l.cfg().Name, err)
 		}
 		for _, s := range list {
 			name := l.cfg().targetName(s.Dir)
 			if !served(s.State) {
 				ns.log.Warn("target left out", "target", name, "state", s.State.String(), "err", s.Error)
+				out = append(out, name)
 				continue
 			}
 			if other, ok := seen[s.ID]; ok {
-				return nil, fmt.Errorf("%s and %s hold the same target %s: leave the copy out", other, name, s.ID)
+				return nil, nil, fmt.Errorf("%s and %s hold the same target %s: leave the copy out", other, name, s.ID)
 			}
 			seen[s.ID] = name
 			targets = append(targets, store.TargetConfig{UUID: s.ID, Name: name, Target: l.client().Target(s.ID)})
 		}
 	}
 	if len(targets) == 0 {
-		return nil, errors.New("no target is there")
+		return nil, nil, errors.New("no target is there")
 	}
-	return targets, nil
+	return targets, out, nil
 }
 
 // keepDeployment writes the record of the deployment when it is lost too. Without

@@ -90,7 +90,7 @@ func TestEncryptedObjects(t *testing.T) {
 	if err := os.RemoveAll(cfg.State); err != nil {
 		t.Fatal(err)
 	}
-	if res, err := Rebuild(t.Context(), cfg, log, nil); err != nil || res.Lost != 0 {
+	if res, err := Rebuild(t.Context(), cfg, false, log, nil); err != nil || res.Lost != 0 {
 		t.Fatalf("rebuild: %+v, %v", res, err)
 	}
 	r = start(t, cfg, log)

@@ -12,8 +12,8 @@ import (
 )
 
 // Rebuild makes the metadata of a store anew from its targets. The state
-// directory must hold none.
-func Rebuild(ctx context.Context, cfg Config, log *slog.Logger, report store.Report) (res *store.RebuildResult, err error) {
+// directory must hold none. acceptLoss as in gateway.RebuildConfig.
+func Rebuild(ctx context.Context, cfg Config, acceptLoss bool, log *slog.Logger, report store.Report) (res *store.RebuildResult, err error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
@@ -43,6 +43,6 @@ func Rebuild(ctx context.Context, cfg Config, log *slog.Logger, report store.Rep
 	}
 	return gateway.Rebuild(ctx, gateway.RebuildConfig{
 		State: s.state, Deployment: id, Memory: cfg.Memory, Fabric: fabric,
-		Nodes: []gateway.Node{{Address: fabricAddr, Targets: len(cfg.Targets)}}, Logger: log,
+		Nodes: []gateway.Node{{Address: fabricAddr, Targets: len(cfg.Targets)}}, AcceptLoss: acceptLoss, Logger: log,
 	}, report)
 }
