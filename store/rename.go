@@ -37,7 +37,7 @@ func (s *Store) rename(ctx context.Context, req *RenameRequest) error {
 	}
 	r := &metadata.Rename{
 		From: req.From, To: req.To, Source: req.Source, Dest: req.Dest,
-		ID: s.meta.NewVersionID(), Token: req.Token, Params: req.Params,
+		Token: req.Token, Params: req.Params,
 	}
 	if repeated, err := s.meta.Renamed(ctx, req.Bucket, r); repeated || err != nil {
 		return err
@@ -60,6 +60,7 @@ func (s *Store) rename(ctx context.Context, req *RenameRequest) error {
 	if err != nil {
 		return err
 	}
+	r.ID = s.meta.NewVersionID() // not long before the commit, see snapshotMargin
 	manifest, err := s.storeManifest(ctx, req.Bucket, r.Renamed(v), parts)
 	if err != nil {
 		return err
