@@ -36,6 +36,9 @@ import (
 
 const (
 	copiesBlock = 1 << 20
+	// copiesBytes is what is put and got. Copying it once is some ten samples of a profile, of
+	// which one or two may come from elsewhere.
+	copiesBytes = 1 << 30
 	// copiesMost is how often a byte may be copied, by the profile, whose samples are
 	// few. copiesHeap is how much may be allocated for 1 MiB, in bytes.
 	copiesMost = 0.5
