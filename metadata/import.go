@@ -10,9 +10,9 @@ import (
 // ImportVersion enters a version as it was found on the targets, with the parts of
 // a multipart object. Versions of a key may come in any order; that with the
 // smallest ID becomes current. Of null versions the newest is kept, the others become
-// garbage. What is there already is left as it is. No quota refuses it. A bucket that is missing is made,
-// and is versioning-enabled from when a version that is not null is imported; with a
-// locked one it is a bucket of ConfigObjectLock.
+// garbage. What is there already is left as it is. No quota refuses it. A bucket that is
+// missing is made, and is versioning-enabled from when a version that is not null is
+// imported; with a locked one it is a bucket of ConfigObjectLock.
 func (db *DB) ImportVersion(ctx context.Context, bucket string, v *Version, parts []Part) error {
 	return db.importIn(ctx, "import version", bucket, v, func(t Txn, s *scratch, b *Bucket) error {
 		o, err := db.openObject(t, s, b, v.Key)
@@ -40,9 +40,9 @@ func (db *DB) ImportPart(ctx context.Context, bucket, key string, id UploadID, p
 }
 
 // Disown removes the version or the upload under way that has a part which belongs to v, a
-// version that is to be imported, with all parts of the upload. The chunks are left as they are,
-// for v and for the search for orphans. ErrStale, and nothing was done, when it is newer than v; no error when there
-// is none.
+// version that is to be imported, with all parts of the upload. The chunks are left as they
+// are, for v and for the search for orphans. ErrStale, and nothing was done, when it is newer
+// than v; no error when there is none.
 func (db *DB) Disown(ctx context.Context, bucket string, ref PartRef, v *Version) error {
 	return db.updateIn(ctx, "disown parts", bucket, func(t Txn, s *scratch, b *Bucket) error {
 		if ref.Upload != (UploadID{}) {

@@ -255,31 +255,38 @@ func TestVersionOfWrite(t *testing.T) {
 	}
 }
 
+// judgedAnew sends a request that the tags of source/k allow: while they do, while a version
+// without tags takes its place after so many reads of objects, and after that.
+func judgedAnew(t *testing.T, c *cell, reads int, method string, row *matrixRow) {
+	t.Helper()
+	put := func(tags map[string]string) {
+		v := &metadata.Version{Key: "k", ID: c.db.NewVersionID(), Null: true, Modified: testTime, Tags: tags}
+		if _, err := c.db.Put(t.Context(), "source", v, metadata.Condition{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(map[string]string{"open": "yes"})
+	for _, want := range []int{200, 503, 403} {
+		objects := &unreadable{Objects: c.objects, after: reads}
+		if want == 503 {
+			objects.then = func() { put(nil) }
+		}
+		c.h.cfg.Objects = objects
+		r := c.request(method, row)
+		if err := c.signer.SignHeader(r, "UNSIGNED-PAYLOAD", c.h.cfg.Now()); err != nil {
+			t.Fatal(err)
+		}
+		if w := c.serve(r); w.Code != want {
+			t.Errorf("%s: %d, want %d: %s", row.target, w.Code, want, w.Body)
+		}
+	}
+}
+
 // TestReplacedUnderTaggedRead is TestReplacedUnderRead for what tags allow.
 func TestReplacedUnderTaggedRead(t *testing.T) {
 	for target, reads := range map[string]int{"/source/k": 1, "/source/k?attributes": 2, "/source/k?tagging": 1} {
 		c := newCell(t, userOf(accountA, document(t, `{"Effect":"Allow","Action":"s3:GetObject*","Resource":"*","Condition":{"StringEquals":{"s3:ExistingObjectTag/open":"yes"}}}`)), "")
-		put := func(tags map[string]string) {
-			v := &metadata.Version{Key: "k", ID: c.db.NewVersionID(), Null: true, Modified: testTime, Tags: tags}
-			if _, err := c.db.Put(t.Context(), "source", v, metadata.Condition{}); err != nil {
-				t.Fatal(err)
-			}
-		}
-		put(map[string]string{"open": "yes"})
-		for _, want := range []int{200, 503, 403} {
-			objects := &unreadable{Objects: c.objects, after: reads}
-			if want == 503 {
-				objects.then = func() { put(nil) }
-			}
-			c.h.cfg.Objects = objects
-			r := c.request("GET", &matrixRow{target: target, header: []string{"X-Amz-Object-Attributes", "ETag"}})
-			if err := c.signer.SignHeader(r, "UNSIGNED-PAYLOAD", c.h.cfg.Now()); err != nil {
-				t.Fatal(err)
-			}
-			if w := c.serve(r); w.Code != want {
-				t.Errorf("%s: %d, want %d: %s", target, w.Code, want, w.Body)
-			}
-		}
+		judgedAnew(t, c, reads, "GET", &matrixRow{target: target, header: []string{"X-Amz-Object-Attributes", "ETag"}})
 	}
 }
 
@@ -288,27 +295,7 @@ func TestReplacedUnderCopy(t *testing.T) {
 	for _, target := range []string{"/bucket/copy", "/bucket/k", "/bucket/u?partNumber=1&uploadId={upload}"} {
 		c := newCell(t, userOf(accountA, document(t, allowAll, `{"Effect":"Deny","Action":"s3:GetObject","Resource":"*","Condition":{"StringNotEquals":{"s3:ExistingObjectTag/open":"yes"}}}`,
 			`{"Effect":"Deny","Action":"s3:PutObject","Resource":"*","Condition":{"StringEquals":{"s3:ExistingObjectTag/final":"yes"}}}`)), "")
-		put := func(tags map[string]string) {
-			v := &metadata.Version{Key: "k", ID: c.db.NewVersionID(), Null: true, Modified: testTime, Tags: tags}
-			if _, err := c.db.Put(t.Context(), "source", v, metadata.Condition{}); err != nil {
-				t.Fatal(err)
-			}
-		}
-		put(map[string]string{"open": "yes"})
-		for _, want := range []int{200, 503, 403} {
-			objects := &unreadable{Objects: c.objects, after: 2}
-			if want == 503 {
-				objects.then = func() { put(nil) }
-			}
-			c.h.cfg.Objects = objects
-			r := c.request("PUT", &matrixRow{target: target, header: []string{"X-Amz-Copy-Source", "/source/k"}})
-			if err := c.signer.SignHeader(r, "UNSIGNED-PAYLOAD", c.h.cfg.Now()); err != nil {
-				t.Fatal(err)
-			}
-			if w := c.serve(r); w.Code != want {
-				t.Errorf("%s: %d, want %d: %s", target, w.Code, want, w.Body)
-			}
-		}
+		judgedAnew(t, c, 2, "PUT", &matrixRow{target: target, header: []string{"X-Amz-Copy-Source", "/source/k"}})
 	}
 }
 

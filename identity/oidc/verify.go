@@ -112,8 +112,8 @@ func (v *Verifier) signed(ctx context.Context, issuer string, token *jwt.JSONWeb
 }
 
 // Values are the texts of a claim, nil if there is none. A dot leads into an object, as
-// in "realm_access.roles"; names match without case, but the
-// one that is written so comes first.
+// in "realm_access.roles"; names match without case, but the one
+// that is written so comes first.
 func (c *Claims) Values(name string) []string {
 	switch strings.ToLower(name) {
 	case "aud":
