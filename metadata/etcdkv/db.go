@@ -12,6 +12,8 @@ import (
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
+	"google.golang.org/grpc"
+	grpcbackoff "google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -27,6 +29,13 @@ const (
 	maxSend = 64 << 20
 	maxRecv = 64 << 20
 )
+
+// connecting is how a member of etcd that does not answer is tried again: soon, as a gateway cannot do
+// without it. By itself gRPC waits for up to two minutes, however long the member has been back.
+var connecting = grpc.ConnectParams{
+	Backoff:           grpcbackoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second},
+	MinConnectTimeout: 5 * time.Second,
+}
 
 // DB implements metadata.KV. Safe for concurrent use.
 type DB struct {
@@ -124,6 +133,7 @@ func open(ctx context.Context, cfg Config) (*DB, error) {
 		DialTimeout:          orDefault(cfg.DialTimeout, 5*time.Second),
 		DialKeepAliveTime:    10 * time.Second,
 		DialKeepAliveTimeout: 5 * time.Second,
+		DialOptions:          []grpc.DialOption{grpc.WithConnectParams(connecting)},
 		MaxCallSendMsgSize:   maxSend,
 		MaxCallRecvMsgSize:   maxRecv,
 		Logger:               zap.NewNop(),

@@ -28,6 +28,7 @@ type proxy struct {
 	conns  map[net.Conn]bool
 	budget atomic.Int64 // bytes of answers until all connections are cut; negative: none
 	cuts   atomic.Int64
+	asked  atomic.Int64 // connections
 }
 
 func newProxy(t *testing.T, to string) *proxy {
@@ -44,6 +45,7 @@ func newProxy(t *testing.T, to string) *proxy {
 			if err != nil {
 				return
 			}
+			p.asked.Add(1)
 			go p.serve(c)
 		}
 	}()
@@ -262,4 +264,23 @@ func TestRestart(t *testing.T) {
 	wg.Wait()
 	wantCount(t, d, "n", workers*each)
 	t.Logf("%+v", d.Stats())
+}
+
+// TestTriedAgainSoon: however long etcd has been away, its return is noticed within a second or two.
+func TestTriedAgainSoon(t *testing.T) {
+	s := startEtcd(t, "http")
+	p := newProxy(t, s.Addr)
+	d := s.openWith(t, Config{Endpoints: []string{p.l.Addr().String()}, Prefix: "/soon/"})
+	s.Kill()
+	p.cut()
+	p.asked.Store(0)
+	const away = 8 * time.Second
+	time.Sleep(away)
+	if n, least := p.asked.Load(), int64(away/connecting.Backoff.MaxDelay)*3/4; n < least {
+		t.Errorf("tried %d times in %v, want %d or more", n, away, least)
+	}
+	s.Restart()
+	if err := increment(t.Context(), d, "n"); err != nil {
+		t.Fatal(err)
+	}
 }
