@@ -109,6 +109,7 @@ func (l *load) outages() (list []fault) {
 // holdOut waits until every gateway has answered 503 for the bucket of the cluster that is away, and for what needs all
 // clusters. Until then no other answer may come, and all that is asked of the other buckets must succeed.
 func (l *load) holdOut(ctx context.Context, away int) error {
+	l.away.Store(int64(away + 1))
 	begin := time.Now()
 	asked := 0
 	for i, gw := range l.clients {
@@ -123,7 +124,6 @@ func (l *load) holdOut(ctx context.Context, away int) error {
 				case n == away && err == nil:
 					return fmt.Errorf("%s was written and read through gw%d while its etcd cluster is away", key, i)
 				case n == away:
-					l.away.Store(int64(away + 1))
 					gone = minio.ToErrorResponse(err).StatusCode == http.StatusServiceUnavailable
 				}
 			}

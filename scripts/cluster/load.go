@@ -11,6 +11,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -52,7 +53,7 @@ type load struct {
 	http    *transport      // of all clients
 	buckets []string        // one in each etcd cluster
 	over    atomic.Bool     // clients end
-	away    atomic.Int64    // bucket that is known to be away, from 1
+	away    atomic.Int64    // bucket whose etcd cluster is away, from 1; 0 none
 
 	mu    sync.Mutex
 	etags map[string]value // of all writes
@@ -92,7 +93,8 @@ func newLoad(ctx context.Context, o options, c *cluster) (*load, error) {
 // ledger begins the keys of a bucket that are written once.
 func (l *load) ledger(bucket int) string { return l.buckets[bucket] + "/ledger/" }
 
-// transport sends requests. With several etcd clusters no answer may be a 500: what is away is a 503.
+// transport sends requests. With several etcd clusters no answer may be a 500: what is away is a 503,
+// and while one is away the buckets of the others go on.
 type transport struct {
 	l     *load
 	inner http.Transport
@@ -100,8 +102,13 @@ type transport struct {
 
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	answer, err := t.inner.RoundTrip(r)
-	if err == nil && len(t.l.buckets) > 1 && answer.StatusCode == http.StatusInternalServerError {
-		t.l.fail(fmt.Errorf("%s %s: %s", r.Method, r.URL.Path, answer.Status))
+	if err != nil || len(t.l.buckets) == 1 {
+		return answer, err
+	}
+	away, bucket := t.l.away.Load(), slices.IndexFunc(t.l.buckets, func(name string) bool { return strings.HasPrefix(r.URL.Path, "/"+name+"/") })
+	others := away != 0 && bucket >= 0 && int64(bucket+1) != away
+	if answer.StatusCode == http.StatusInternalServerError || answer.StatusCode == http.StatusServiceUnavailable && others {
+		t.l.fail(fmt.Errorf("%s %s: %s (request %s)", r.Method, r.URL.Path, answer.Status, answer.Header.Get("X-Amz-Request-Id")))
 	}
 	return answer, err
 }
@@ -297,6 +304,27 @@ func (l *load) list(ctx context.Context, gw *minio.Client, prefix string) (map[s
 }
 
 func trim(etag string) string { return string(bytes.Trim([]byte(etag), `"`)) }
+
+// recovered waits until every bucket is written and read through every gateway. A gateway that holds no lease
+// of one etcd cluster is ready for the buckets of the others.
+func (l *load) recovered(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	for i, gw := range l.clients {
+		for n := range l.buckets {
+			for try := 0; ; try++ {
+				err := l.writeAndRead(ctx, gw, fmt.Sprint(l.ledger(n), "recovered/", l.next.Load(), "/", try))
+				if err == nil {
+					break
+				}
+				if pause(ctx, 100*time.Millisecond); ctx.Err() != nil {
+					return fmt.Errorf("%s through gw%d a minute after a fault: %w", l.buckets[n], i, err)
+				}
+			}
+		}
+	}
+	return l.failed()
+}
 
 // readAll reads every key of a round through every gateway, when all is well.
 func (l *load) readAll(ctx context.Context, h *history) error {

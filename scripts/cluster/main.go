@@ -211,6 +211,9 @@ func round(ctx context.Context, o options, c *cluster, l *load, number int, f fa
 	if err := c.ready(ctx); err != nil {
 		return err
 	}
+	if err := l.recovered(ctx); err != nil {
+		return err
+	}
 	for _, h := range histories {
 		if err := l.readAll(ctx, h); err != nil {
 			return err
