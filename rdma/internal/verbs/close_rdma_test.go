@@ -7,8 +7,10 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
+	"time"
 )
 
 func TestRDMADisconnect(t *testing.T) {
@@ -90,6 +92,49 @@ func TestRDMAUnconnected(t *testing.T) {
 	}
 	e.want(1, Flushed)
 	e.want(2, Flushed)
+}
+
+// A queue pair whose connection is given up by the other end while it is accepted can be drained and closed, however far
+// it came.
+func TestRDMAGivenUp(t *testing.T) {
+	r := rails(t)
+	l, err := Listen(netip.AddrPortFrom(r[1].addr, 0), 8, DefaultOptions())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	var states [QPError + 1]int
+	giveUp := func(after time.Duration) {
+		a, b := newEnd(t, r[0].info.Name), newEnd(t, r[1].info.Name)
+		defer b.close()
+		id, err := Resolve(soon(t), r[0].addr, l.Addr(), DefaultOptions())
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.newQP(id)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		var asking sync.WaitGroup
+		asking.Go(func() {
+			_, _ = id.Connect(ctx, DefaultParams()) // it may have been accepted before
+			a.close()
+		})
+		defer asking.Wait()
+		asked, err := l.Accept(soon(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.newQP(asked)
+		b.recv(1, 2)
+		time.AfterFunc(after, cancel)
+		_ = asked.Accept(soon(t), DefaultParams()) // or given up before
+		if state, err := b.qp.State(); err == nil {
+			states[state]++
+		}
+	}
+	for i := range 160 {
+		giveUp(time.Duration(i) * 25 * time.Microsecond)
+	}
+	t.Logf("states after it: %v", states)
 }
 
 func TestRDMACloseOrder(t *testing.T) {

@@ -31,7 +31,7 @@ type QPState int
 const (
 	QPReset       QPState = 0
 	QPInit        QPState = 1 // not connected: receives may be posted
-	QPReadyToRecv QPState = 2
+	QPReadyToRecv QPState = 2 // half connected: what a connection that is given up meanwhile may leave
 	QPReadyToSend QPState = 3 // connected
 	QPError       QPState = 6
 )
@@ -209,8 +209,8 @@ func (q *QP) startDrain() {
 	id := marker | q.serial<<1
 	_, rrc := cPostRecv(q.qp, []RecvWR{{ID: id | recvQueue}})
 	_, src := cPostSend(q.qp, []SendWR{{ID: id | sendQueue, Op: OpWrite, Flags: FlagSignaled}}, 0)
-	if src == -int(syscall.EINVAL) && cQPState(q.qp) == int(QPInit) { // never connected: nothing was sent
-		q.drained(sendQueue)
+	if state := cQPState(q.qp); src == -int(syscall.EINVAL) && state >= 0 && state < int(QPReadyToSend) {
+		q.drained(sendQueue) // never connected, or given up while it was: nothing was sent
 		src = 0
 	}
 	q.drainErr = errors.Join(
