@@ -13,7 +13,7 @@ import (
 )
 
 // patience is how long a test waits for what must come. It is no measure of speed.
-const patience = 120 * time.Second
+const patience = 5 * time.Minute
 
 // process is one weft process with a log file.
 type process struct {
