@@ -42,7 +42,7 @@ test-soak-short: ## a few rounds of kill -9 under load
 soak: build ## 100 rounds of kill -9 under load (ROUNDS=n)
 	$(GO) run ./scripts/soak --weft bin/weft --rounds $(or $(ROUNDS),100)
 	$(GO) run ./scripts/cluster --weft bin/weft --rounds $(or $(ROUNDS),46)
-	$(GO) run ./scripts/cluster --weft bin/weft --metadata-clusters 2 --only outage --rounds 8
+	$(GO) run ./scripts/cluster --weft bin/weft --metadata-clusters 2 --only outage --rounds 8 --strict
 	$(GO) run ./scripts/cluster --weft bin/weft --figures --strict --length 20s
 
 test-cluster: ## gateways, nodes and etcd under faults, histories checked (short)
@@ -50,7 +50,7 @@ test-cluster: ## gateways, nodes and etcd under faults, histories checked (short
 
 soak-cluster: build ## the same for ROUNDS rounds (46: every fault twice)
 	$(GO) run ./scripts/cluster --weft bin/weft --rounds $(or $(ROUNDS),46)
-	$(GO) run ./scripts/cluster --weft bin/weft --metadata-clusters 2 --only outage --rounds 8
+	$(GO) run ./scripts/cluster --weft bin/weft --metadata-clusters 2 --only outage --rounds 8 --strict
 	$(GO) run ./scripts/cluster --weft bin/weft --figures --strict --length 20s
 
 check: ## gofmt, vet, lint, a build without cgo, short fuzzing, then every suite

@@ -107,25 +107,24 @@ func (l *load) outages() (list []fault) {
 }
 
 // holdOut waits until every gateway has answered 503 for the bucket of the cluster that is away, and for what needs all
-// clusters. Until then no other answer may come, and all that is asked of the other buckets must succeed.
+// clusters. Until then no other answer may come, and the other buckets must be written and read.
 func (l *load) holdOut(ctx context.Context, away int) error {
 	l.away.Store(int64(away + 1))
 	begin := time.Now()
-	asked := 0
 	for i, gw := range l.clients {
 		for gone := false; !gone; pause(ctx, 100*time.Millisecond) {
 			for n := range l.buckets {
-				key := fmt.Sprint(l.ledger(n), "outage/", begin.UnixNano(), "/", asked)
-				asked++
-				err := l.writeAndRead(ctx, gw, key)
-				switch {
-				case n != away && err != nil:
-					return fmt.Errorf("%s of another etcd cluster through gw%d: %w", key, i, err)
-				case n == away && err == nil:
-					return fmt.Errorf("%s was written and read through gw%d while its etcd cluster is away", key, i)
-				case n == away:
-					gone = minio.ToErrorResponse(err).StatusCode == http.StatusServiceUnavailable
+				if n != away {
+					if err := l.serves(ctx, i, n, patience); err != nil {
+						return fmt.Errorf("while another etcd cluster is away: %w", err)
+					}
+					continue
 				}
+				err := l.writeAndRead(ctx, gw, l.fresh(n))
+				if err == nil {
+					return fmt.Errorf("%s was written and read through gw%d while its etcd cluster is away", l.buckets[n], i)
+				}
+				gone = minio.ToErrorResponse(err).StatusCode == http.StatusServiceUnavailable
 			}
 			if !gone && time.Since(begin) > time.Minute {
 				return fmt.Errorf("gw%d does not answer 503 for bucket %s", i, l.buckets[away])
@@ -137,6 +136,25 @@ func (l *load) holdOut(ctx context.Context, away int) error {
 	}
 	log.Printf("every gateway answers 503 for %s after %v, the other buckets go on", l.buckets[away], time.Since(begin).Round(time.Second))
 	return nil
+}
+
+// fresh is a key of the ledger that nobody else writes.
+func (l *load) fresh(bucket int) string { return fmt.Sprint(l.ledger(bucket), "fresh/", l.next.Add(1)) }
+
+// serves waits until a bucket is written and read through a gateway. A gateway that holds no lease of one etcd
+// cluster is ready, for the buckets of the others.
+func (l *load) serves(ctx context.Context, gateway, bucket int, limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	for {
+		err := l.writeAndRead(ctx, l.clients[gateway], l.fresh(bucket))
+		if err == nil || l.failed() != nil {
+			return err
+		}
+		if pause(ctx, 100*time.Millisecond); ctx.Err() != nil {
+			return fmt.Errorf("%s through gw%d within %v: %w", l.buckets[bucket], gateway, limit, err)
+		}
+	}
 }
 
 // writeAndRead enters a key of the ledger and reads it.

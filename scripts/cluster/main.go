@@ -85,7 +85,7 @@ func main() {
 	flag.StringVar(&o.only, "only", "", "only faults whose name begins so, such as \"freeze n\"")
 	flag.BoolVar(&o.takeover, "takeover", false, "nodes take over the targets of others")
 	flag.BoolVar(&o.figures, "figures", false, "measure what faults cost, each once for --length; needs root and /dev/fuse")
-	flag.BoolVar(&o.strict, "strict", false, "with --figures: fail when a fault costs more time than it may, too")
+	flag.BoolVar(&o.strict, "strict", false, "fail too when a fault costs more time than it may (--figures), and when an outage of one etcd cluster costs a request of the buckets of another")
 	flag.BoolVar(&o.netns, "netns", false, "run each process in a network namespace of its own, and cut them off too; needs root")
 	flag.BoolVar(&o.rates, "throughput", false, "compare what a CPU second does in one process, through one gateway and through all; --only selects requests")
 	flag.IntVar(&o.loaders, "loaders", 12, "with --throughput: concurrent requests to one process")
