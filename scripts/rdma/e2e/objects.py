@@ -1,6 +1,6 @@
 """boto3 against the cluster of this suite: objects of bytes to 128 MiB, every byte checked.
 
-objects.py BUCKET; the last line of the output is "put BYTES got BYTES".
+objects.py BUCKET; begins at the end of its input. The last line of the output is "put BYTES got BYTES".
 """
 
 import io
@@ -29,6 +29,7 @@ def main(bucket):
         region_name="us-east-1",
         config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}),
     )
+    sys.stdin.read()
     put = got = 0
     for size in (0, 1, 70_000, 3 * MIB + 5):
         key, want = f"boto3/{size}", payload(size)

@@ -2,8 +2,8 @@ package e2e
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -77,11 +77,13 @@ func (c *checker) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// s3 is a client with a bucket that counts what it moves.
+// bucket is that of all clients.
+const bucket = "rdma"
+
+// s3 is a client that counts what it moves.
 type s3 struct {
 	t      *testing.T
 	client *minio.Client
-	bucket string
 	moved
 }
 
@@ -96,8 +98,8 @@ func newS3(t *testing.T) *s3 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &s3{t: t, client: client, bucket: "rdma"}
-	if err := client.MakeBucket(t.Context(), s.bucket, minio.MakeBucketOptions{}); err != nil {
+	s := &s3{t: t, client: client}
+	if err := client.MakeBucket(t.Context(), bucket, minio.MakeBucketOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	return s
@@ -116,7 +118,7 @@ func (s *s3) put(size int64) {
 // try is put with a body; more than 64 MiB go up in parts of 16 MiB.
 func (s *s3) try(body io.Reader, size int64) error {
 	options := minio.PutObjectOptions{PartSize: 16 * mib, NumThreads: 2, DisableMultipart: size <= 64*mib, DisableContentSha256: true}
-	_, err := s.client.PutObject(s.t.Context(), s.bucket, key(size), body, size, options)
+	_, err := s.client.PutObject(s.t.Context(), bucket, key(size), body, size, options)
 	if err == nil {
 		s.moved.put += size
 	}
@@ -126,7 +128,7 @@ func (s *s3) try(body io.Reader, size int64) error {
 // get reads it and checks every byte. at is told how far it is, and may be nil.
 func (s *s3) get(size int64, at func(off int64)) {
 	s.t.Helper()
-	object, err := s.client.GetObject(s.t.Context(), s.bucket, key(size), minio.GetObjectOptions{})
+	object, err := s.client.GetObject(s.t.Context(), bucket, key(size), minio.GetObjectOptions{})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -145,16 +147,17 @@ func TestRDMACluster(t *testing.T) {
 	since := time.Now()
 	c := newCluster(t, "verbs", hosts(t))
 	c.gateway.allowed = "code=ServiceUnavailable" // without the cable
+	py := startBoto3(t)
 	c.start()
 	lap(t, &since, "started")
 	s := newS3(t)
 	pullCable(t, c, s)
-	moveObjects(t, c, s)
+	moveObjects(t, c, s, py)
 	killNode(t, c, s)
 }
 
 // moveObjects writes and reads objects of all sizes, with proof of what carried them.
-func moveObjects(t *testing.T, c *cluster, s *s3) {
+func moveObjects(t *testing.T, c *cluster, s *s3, py *python) {
 	t.Helper()
 	since := time.Now()
 	before := c.read()
@@ -168,9 +171,9 @@ func moveObjects(t *testing.T, c *cluster, s *s3) {
 	lap(t, &since, "minio-go: wrote 1 GiB")
 	s.get(gib, nil)
 	lap(t, &since, "minio-go: read 1 GiB")
-	py := boto3(t, s.bucket)
-	s.moved.put, s.moved.got = s.moved.put+py.put, s.moved.got+py.got
-	lap(t, &since, "boto3: wrote %d and read %d bytes", py.put, py.got)
+	moves := py.run(t)
+	s.moved.put, s.moved.got = s.moved.put+moves.put, s.moved.got+moves.got
+	lap(t, &since, "boto3: wrote %d and read %d bytes", moves.put, moves.got)
 	if err := prove(before, c.read(), s.moved, fabricSockets(t)); err != nil {
 		t.Errorf("%d bytes written and %d read, but no proof that it was RDMA:\n%v", s.moved.put, s.moved.got, err)
 	}
@@ -211,21 +214,47 @@ func differ(before, now string) error {
 	return nil
 }
 
-// boto3 runs the Python client.
-func boto3(t *testing.T, bucket string) (m moved) {
+// python is the Python client, which waits until it is told to begin: its imports take half a minute in an emulated machine.
+type python struct {
+	cmd   *exec.Cmd
+	begin io.Closer
+	out   bytes.Buffer
+}
+
+// startBoto3 starts it. The end of the test ends it.
+func startBoto3(t *testing.T) *python {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, "../../../.venv/sdk/bin/python", "objects.py", bucket)
-	cmd.Env = append(os.Environ(), "WEFT_ENDPOINT=http://"+s3Address, "AWS_ACCESS_KEY_ID="+accessKey, "AWS_SECRET_ACCESS_KEY="+secretKey,
+	p := &python{cmd: exec.CommandContext(t.Context(), "../../../.venv/sdk/bin/python", "objects.py", bucket)}
+	p.cmd.Env = append(os.Environ(), "WEFT_ENDPOINT=http://"+s3Address, "AWS_ACCESS_KEY_ID="+accessKey, "AWS_SECRET_ACCESS_KEY="+secretKey,
 		"AWS_CONFIG_FILE=/dev/null", "AWS_SHARED_CREDENTIALS_FILE=/dev/null", "AWS_EC2_METADATA_DISABLED=true", "PYTHONDONTWRITEBYTECODE=1")
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("boto3: %v\n%s", err, out)
+	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
+	var err error
+	if p.begin, err = p.cmd.StdinPipe(); err != nil {
+		t.Fatal(err)
 	}
-	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
-	if _, err := fmt.Sscanf(lines[len(lines)-1], "put %d got %d", &m.put, &m.got); err != nil {
-		t.Fatalf("boto3: %v\n%s", err, out)
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if p.cmd.ProcessState == nil {
+			_ = p.cmd.Wait() // the context has ended it
+		}
+	})
+	return p
+}
+
+// run lets it begin and waits for its end.
+func (p *python) run(t *testing.T) (m moved) {
+	t.Helper()
+	late := time.AfterFunc(10*time.Minute, func() { _ = p.cmd.Process.Kill() })
+	defer late.Stop()
+	err := errors.Join(p.begin.Close(), p.cmd.Wait())
+	lines := strings.Split(strings.TrimSpace(p.out.String()), "\n")
+	if err == nil {
+		_, err = fmt.Sscanf(lines[len(lines)-1], "put %d got %d", &m.put, &m.got)
+	}
+	if err != nil {
+		t.Fatalf("boto3: %v\n%s", err, p.out.String())
 	}
 	return m
 }
