@@ -1,4 +1,4 @@
-"""boto3 against the cluster of this suite: objects of bytes to 128 MiB, every byte checked.
+"""boto3 against the cluster of this suite: objects of bytes to 48 MiB, every byte checked.
 
 objects.py BUCKET; begins at the end of its input. The last line of the output is "put BYTES got BYTES".
 """

@@ -25,7 +25,7 @@ const (
 )
 
 // content reads size bytes that depend on nothing but size and seed: a random block again and again, whose pages of
-// 4 KiB begin with where they are. To make all of them at random would take a quarter of the time of an emulated machine.
+// 4 KiB begin with where they are. To make all of them at random takes 12 s a GiB in an emulated machine.
 type content struct {
 	off, size int64
 	block     []byte
