@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -210,6 +211,13 @@ func (d *DB) explain(op string, err error) error {
 	return fmt.Errorf("etcdkv: %s: %w", op, err)
 }
 
+// unnamed are the messages of errors that a member of etcd sends as codes.Unknown although they
+// only say that its own wait for a leader or for the others ended: those of its context, which has
+// the deadline of ours, and of its raft library.
+var unnamed = []string{
+	context.DeadlineExceeded.Error(), context.Canceled.Error(), "raft proposal dropped", "raft: stopped",
+}
+
 // code is the gRPC status of a client's error.
 func code(err error) codes.Code {
 	var e rpctypes.EtcdError
@@ -219,7 +227,14 @@ func code(err error) codes.Code {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return codes.DeadlineExceeded
 	}
-	return status.Code(err)
+	var s interface{ GRPCStatus() *status.Status }
+	if !errors.As(err, &s) {
+		return status.Code(err)
+	}
+	if st := s.GRPCStatus(); st.Code() != codes.Unknown || !slices.Contains(unnamed, st.Message()) {
+		return st.Code()
+	}
+	return codes.Unavailable
 }
 
 // recent keeps small values that were read lately, for guesses. Its bound is in

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/weftstore/weft/metadata"
 	"github.com/weftstore/weft/metadata/etcdkv/etcdtest"
@@ -28,8 +30,10 @@ func TestPatience(t *testing.T) {
 			"election":       {rpctypes.ErrLeaderChanged, 3, true},
 			"no leader":      {rpctypes.ErrNoLeader, 3, true},
 			"no answer":      {context.DeadlineExceeded, 2, true},
+			"its own wait":   {fmt.Errorf("lease: %w", status.Error(codes.Unknown, "context deadline exceeded")), 2, true},
 			"for ever":       {rpctypes.ErrNoLeader, 0, true},
 			"another reason": {rpctypes.ErrPermissionDenied, 0, false},
+			"unknown reason": {status.Error(codes.Unknown, "auth: broken"), 0, false},
 			"known to be so": {errDown, 0, false},
 		} {
 			begun, n := time.Now(), 0
