@@ -29,7 +29,7 @@ func (s *server) open(t testing.TB) *DB {
 
 func (s *server) openWith(t testing.TB, cfg Config) *DB {
 	t.Helper()
-	cfg.DialTimeout = time.Minute // a test does not fail because a machine is slow
+	cfg = patient(cfg)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	d, err := Open(ctx, cfg)
@@ -38,4 +38,29 @@ func (s *server) openWith(t testing.TB, cfg Config) *DB {
 	}
 	t.Cleanup(func() { d.Close() })
 	return d
+}
+
+// patient sets the limits of time that cfg has not: a test does not fail because a machine is slow.
+func patient(cfg Config) Config {
+	for _, limit := range []*time.Duration{&cfg.DialTimeout, &cfg.RequestTimeout, &cfg.ResolveTimeout, &cfg.Patience} {
+		*limit = orDefault(*limit, time.Minute)
+	}
+	return cfg
+}
+
+// eventually does again what failed, for a minute.
+func eventually(t *testing.T, do func(context.Context) error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for {
+		err := do(ctx)
+		if err == nil {
+			return
+		}
+		if ctx.Err() != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
 }

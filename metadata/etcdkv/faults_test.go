@@ -132,7 +132,7 @@ func wantCount(t *testing.T, d *DB, key string, want uint64) {
 func TestLostAnswers(t *testing.T) {
 	s := startEtcd(t, "http")
 	p := newProxy(t, s.Addr)
-	d := s.openWith(t, Config{Endpoints: []string{p.l.Addr().String()}, Prefix: "/lost/", ResolveTimeout: time.Minute, RequestTimeout: 20 * time.Second})
+	d := s.openWith(t, Config{Endpoints: []string{p.l.Addr().String()}, Prefix: "/lost/", RequestTimeout: 20 * time.Second})
 	stop := make(chan struct{})
 	var cutter, wg sync.WaitGroup
 	cutter.Go(func() {
@@ -239,7 +239,7 @@ func TestLeaseEnds(t *testing.T) {
 // TestRestart: etcd is killed and started again under load.
 func TestRestart(t *testing.T) {
 	s := startEtcd(t, "http")
-	d := s.openWith(t, Config{Endpoints: []string{s.Addr}, Prefix: "/restart/", ResolveTimeout: 2 * time.Minute})
+	d := s.openWith(t, Config{Endpoints: []string{s.Addr}, Prefix: "/restart/"})
 	const workers, each = 4, 150
 	var wg sync.WaitGroup
 	var done atomic.Int64

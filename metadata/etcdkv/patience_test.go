@@ -97,9 +97,8 @@ func TestAway(t *testing.T) {
 	d := s.openWith(t, Config{
 		Endpoints: []string{s.Addr}, Prefix: "/away/", RequestTimeout: 100 * time.Millisecond, Patience: 200 * time.Millisecond,
 	})
-	if err := increment(t.Context(), d, "k"); err != nil {
-		t.Fatal(err)
-	}
+	once := func(ctx context.Context) error { return increment(ctx, d, "k") }
+	eventually(t, once)
 	s.Kill()
 	read := func(ctx context.Context) error {
 		return d.View(ctx, func(r metadata.Reader) error { _, err := r.Get([]byte("other")); return err })
@@ -123,21 +122,15 @@ func TestAway(t *testing.T) {
 		t.Errorf("%d requests for 100 transactions", n)
 	}
 	s.Restart()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	for read(ctx) != nil && ctx.Err() == nil {
-		time.Sleep(10 * time.Millisecond)
-	}
-	if err := increment(t.Context(), d, "k"); err != nil {
-		t.Error("afterwards: ", err)
-	}
+	eventually(t, read)
+	eventually(t, once)
 }
 
 // TestLeaderKilled: nobody who reads or writes is told of an election.
 func TestLeaderKilled(t *testing.T) {
 	members := etcdtest.StartMembers(t, 3, "http")
 	// Requests end sooner than an election.
-	cfg := Config{Prefix: "/leader/", DialTimeout: time.Minute, RequestTimeout: 500 * time.Millisecond, Patience: 30 * time.Second}
+	cfg := patient(Config{Prefix: "/leader/", RequestTimeout: 500 * time.Millisecond})
 	for _, m := range members {
 		cfg.Endpoints = append(cfg.Endpoints, m.Addr)
 	}

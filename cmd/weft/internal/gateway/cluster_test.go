@@ -490,6 +490,7 @@ func TestRepairFormatsOnNodes(t *testing.T) {
 	if err := errors.Join(os.RemoveAll(disk), os.Mkdir(disk, 0o700)); err != nil {
 		t.Fatal(err)
 	}
+	r.usable(3)
 	r.mustBeClean()
 	r.end("n2") // and its own table still knows the directory
 	r.away(1)
