@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -305,6 +306,10 @@ func (l *lane) ended(in *bufio.Reader, h *head) error {
 		return err
 	}
 	t.answered(nil)
+	if len(t.p) > 0 {
+		// Whoever waited for the bytes asks for the next now, before this goroutine goes on to read.
+		runtime.Gosched()
+	}
 	return nil
 }
 
