@@ -227,14 +227,12 @@ func code(err error) codes.Code {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return codes.DeadlineExceeded
 	}
+	c := status.Code(err)
 	var s interface{ GRPCStatus() *status.Status }
-	if !errors.As(err, &s) {
-		return status.Code(err)
+	if c == codes.Unknown && errors.As(err, &s) && slices.Contains(unnamed, s.GRPCStatus().Message()) {
+		return codes.Unavailable
 	}
-	if st := s.GRPCStatus(); st.Code() != codes.Unknown || !slices.Contains(unnamed, st.Message()) {
-		return st.Code()
-	}
-	return codes.Unavailable
+	return c
 }
 
 // recent keeps small values that were read lately, for guesses. Its bound is in
