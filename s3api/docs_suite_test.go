@@ -10,7 +10,7 @@ Of ceph/s3-tests as of May 2026 (commit 8f0ae7b) the 689 tests of ` + "`test_s3.
     lifecycle_transition and not iam_account and not iam_user and not target_by_bucket and not fails_on_rgw"
 
 were run against ` + "`weft server --object-ownership ObjectWriter --lifecycle-day 10s --tls-in-front --kms-key KEY...`" + ` with an account for
-each user of the configuration, its root's key, and the account's canonical id as both ` + "`user_id` and `display_name`" + `. 633 passed, and these fail:
+each user of the configuration, its root's key, and the account's canonical id as both ` + "`user_id` and `display_name`" + `. 631 passed, and these fail:
 
 | tests | why |
 | --- | --- |
@@ -30,7 +30,8 @@ each user of the configuration, its root's key, and the account's canonical id a
 | test_head_object_404_with_policy_prefix | wants 404 for those who may list and not read; here reading is asked for first |
 | test_create_bucket_bucket_owner_enforced, test_put_bucket_ownership_bucket_owner_enforced | want x-amz-acl: private to be refused in a BucketOwnerEnforced bucket; it changes nothing, and tools send it |
 | test_list_buckets_anonymous | wants an empty list for nobody; here it is 403, as on AWS |
-| test_list_buckets_paginated | wants other tests to have left no buckets |
+| test_lifecycle_expiration_tags2, test_lifecycle_expiration_versioned_tags2 | put a rule whose filter has a prefix, a tag and both together, and are marked as failing on AWS; it is MalformedXML |
+| test_lifecycle_expiration_date | wants an object to be there after a rule was put by which it has expired; the rule may have been carried out by then |
 | test_bucket_acl_grant_email | accounts have no e-mail addresses |
 | test_get_object_torrent | BitTorrent is 501; AWS has given it up as well |
 | test_object_write_with_chunked_transfer_encoding | a body without a length is 411 MissingContentLength, as on AWS |
