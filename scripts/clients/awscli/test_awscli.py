@@ -8,14 +8,13 @@ import urllib.request
 
 import pytest
 
+import cli
 import kit
 
-AWS = os.path.join(os.path.dirname(sys.executable), "aws")
 
-
-def aws(*arguments, data=None, fails=False):
+def aws(*arguments, data=b"", fails=False):
     """Runs one aws command and returns its standard output as bytes; it must succeed, or fail if fails is set."""
-    done = subprocess.run([AWS, "--endpoint-url", kit.ENDPOINT, *arguments], input=data, capture_output=True, timeout=240)
+    done = cli.run("--endpoint-url", kit.ENDPOINT, *arguments, data=data)
     assert (done.returncode != 0) == fails, (arguments, done.returncode, done.stdout[-500:], done.stderr[-2000:])
     return done.stderr if fails else done.stdout
 
@@ -57,6 +56,13 @@ def tree(tmp_path):
 def same(root, files):
     found = {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*") if p.is_file()}
     assert found == files
+
+
+def test_command(bucket):
+    """The command as it is installed."""
+    command = os.path.join(os.path.dirname(sys.executable), "aws")
+    done = subprocess.run([command, "--endpoint-url", kit.ENDPOINT, "s3", "ls"], capture_output=True, timeout=240, check=True)
+    assert bucket.encode() in done.stdout
 
 
 def test_copy_up_down(bucket, tmp_path):

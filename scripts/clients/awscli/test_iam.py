@@ -1,28 +1,24 @@
 """aws cli: users, keys, groups, policies, roles and sessions, and what they may then do in S3."""
 
 import json
-import os
-import subprocess
-import sys
 import uuid
 
 import pytest
 
+import cli
 import kit
 
-AWS = os.path.join(os.path.dirname(sys.executable), "aws")
 ROOT = "000000000000"
 
 
 def aws(*arguments, creds=None, fails=None):
     """Runs one command and returns its JSON; with fails it must fail with that error code."""
-    env = dict(os.environ)
+    env = {}
     if creds:
-        env.update(AWS_ACCESS_KEY_ID=creds["AccessKeyId"], AWS_SECRET_ACCESS_KEY=creds["SecretAccessKey"])
-        env.pop("AWS_SESSION_TOKEN", None)
+        env = {"AWS_ACCESS_KEY_ID": creds["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": creds["SecretAccessKey"]}
         if "SessionToken" in creds:
             env["AWS_SESSION_TOKEN"] = creds["SessionToken"]
-    done = subprocess.run([AWS, "--endpoint-url", kit.ENDPOINT, "--output", "json", *arguments], capture_output=True, timeout=120, env=env)
+    done = cli.run("--endpoint-url", kit.ENDPOINT, "--output", "json", *arguments, env=env)
     if fails:
         assert done.returncode != 0 and f"({fails})".encode() in done.stderr, (arguments, done.stdout, done.stderr)
         return None
@@ -44,7 +40,7 @@ def bucket():
     name = kit.bucket_name("iam")
     aws("s3api", "create-bucket", "--bucket", name)
     yield name
-    subprocess.run([AWS, "--endpoint-url", kit.ENDPOINT, "s3", "rb", "--force", f"s3://{name}"], check=True, capture_output=True)
+    assert cli.run("--endpoint-url", kit.ENDPOINT, "s3", "rb", "--force", f"s3://{name}").returncode == 0
 
 
 @pytest.fixture
