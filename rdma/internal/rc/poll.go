@@ -56,6 +56,10 @@ func (p *poller) take(n int) {
 			p.l.fail(c.Status)
 			continue
 		}
+		if c.Op == verbs.WCRecvImm { // the length is that of the WRITE, and the buffer has an old message
+			p.l.fail(errors.New("the other end wrote with immediate data"))
+			continue
+		}
 		r := &p.l.recvs[c.ID&^recvID]
 		work, again := p.l.received(r, int(c.Bytes))
 		if again {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/weftstore/weft/rdma"
+	"github.com/weftstore/weft/rdma/internal/verbs"
 	"github.com/weftstore/weft/rdma/internal/wire"
 )
 
@@ -58,6 +59,20 @@ func TestPongUnasked(t *testing.T) {
 	if !l.poll.needed() {
 		t.Error("nobody polls for the answer to a call")
 	}
+	if l.cause == nil {
+		t.Error("the lane lives")
+	}
+}
+
+// TestWriteWithImmediate: a WRITE of the peer that takes a receive puts no message into it, and
+// its length is that of the WRITE. It ends the lane, not the process.
+func TestWriteWithImmediate(t *testing.T) {
+	l := &lane{n: &Network{}, to: deaf{}}
+	l.once.Do(func() {}) // there is nothing to take down
+	l.poll.init(l)
+	l.recvs = []recv{{l: l, bytes: make([]byte, messageSize)}}
+	l.poll.out[0] = verbs.Completion{ID: recvID, Op: verbs.WCRecvImm, Bytes: rdma.MaxBulk, Flags: verbs.WCWithImm}
+	l.poll.take(1)
 	if l.cause == nil {
 		t.Error("the lane lives")
 	}
