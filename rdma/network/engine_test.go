@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/weftstore/weft/rdma"
+	"github.com/weftstore/weft/rdma/internal/wire"
 )
 
 // The engine alone, over the fake wire, in a bubble: what it does when, to the
@@ -452,6 +453,33 @@ func TestStuckHandler(t *testing.T) {
 			if len(l.calls) != 0 || l.deserted != 0 {
 				t.Errorf("%d calls and %d handlers are left", len(l.calls), l.deserted)
 			}
+		}
+	})
+}
+
+// TestLostAtOnce: a server that takes lanes and drops them at once, as one that has too
+// many, is dialed ever more rarely, as one is that takes none.
+func TestLostAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := fakeTransport(t, rdma.Options{Lanes: 1}, newCables())
+		var taken atomic.Int64
+		l, err := client.nets[0].Listen("127.0.0.1:0", nil, func(w wire.Lane) {
+			taken.Add(1)
+			w.Break(errors.New("too many lanes"))
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := client.Dial(t.Context(), l.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-time.After(time.Minute)
+		if n := taken.Load(); n < 20 || n > 80 {
+			t.Errorf("it was dialed %d times in a minute", n)
+		}
+		if err := errors.Join(c.Close(), l.Close()); err != nil {
+			t.Error(err)
 		}
 	})
 }

@@ -57,11 +57,12 @@ func (s *seat) keep(first func(error)) {
 		}
 		start := time.Now()
 		s.note(s.watch(l))
-		failures = 0
-		if time.Since(start) < time.Second {
-			failures = 1
-			s.pause(backoff(failures)) // it was taken and lost at once
+		if time.Since(start) >= time.Second {
+			failures = 0
+			continue
 		}
+		failures++
+		s.pause(backoff(failures)) // it was taken and lost at once
 	}
 }
 
