@@ -216,9 +216,6 @@ func (c *conn) down() error {
 
 // Close implements rdma.Conn: calls under way end with rdma.ErrClosed.
 func (c *conn) Close() error {
-	c.t.mu.Lock()
-	delete(c.t.conns, c)
-	c.t.mu.Unlock()
 	c.mu.Lock()
 	c.closed = true
 	c.mu.Unlock()
@@ -227,6 +224,9 @@ func (c *conn) Close() error {
 	c.mu.Lock()
 	c.serveLocked()
 	c.mu.Unlock()
+	c.t.mu.Lock()
+	delete(c.t.conns, c) // last, as the transport's Close waits for those that are there
+	c.t.mu.Unlock()
 	return nil
 }
 

@@ -389,6 +389,29 @@ func TestCloseUnderDial(t *testing.T) {
 	})
 }
 
+// TestCloseUnderClose: Close of a transport waits for a connection that another closes just
+// then: its devices are closed next.
+func TestCloseUnderClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, rdma.Options{Lanes: 1}, echo, newCables())
+		l := r.c.(*conn).lanes[0]
+		transfers := &l.w.(*fakeLane).pair.transfers
+		transfers.Add(1) // the lane is not broken before it is over
+		go r.c.Close()
+		synctest.Wait()
+		closed := make(chan error, 1)
+		go func() { closed <- r.client.Close() }()
+		synctest.Wait()
+		if len(closed) > 0 {
+			t.Error("the transport is closed and a lane is not")
+		}
+		transfers.Done()
+		if err := <-closed; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // TestKeepAliveOfSlowCalls: answers that come one by one are no sign of life to the end that
 // sends them: the caller, which has nothing else to say, still gives one.
 func TestKeepAliveOfSlowCalls(t *testing.T) {
