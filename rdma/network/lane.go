@@ -38,8 +38,8 @@ type lane struct {
 	net   *network
 	w     wire.Lane
 	slots []slot
-	heard atomic.Int64 // when something came last, ns since 1970
-	spoke atomic.Int64 // when something was sent last
+	heard moment // when something came last
+	spoke moment // when something was sent last
 	pings atomic.Uint64
 
 	broken atomic.Bool
@@ -53,8 +53,8 @@ type lane struct {
 
 func newLane(c *conn, n *network, w wire.Lane) *lane {
 	l := &lane{c: c, net: n, w: w, slots: make([]slot, w.Info().Slots), gone: make(chan struct{})}
-	l.heard.Store(time.Now().UnixNano())
-	l.spoke.Store(time.Now().UnixNano())
+	l.heard.begin()
+	l.spoke.begin()
 	for i := range l.slots {
 		s := &l.slots[i]
 		s.index, s.done = i, make(chan struct{}, 1)
@@ -115,7 +115,7 @@ func (l *lane) call(ctx context.Context, s *slot, req, rep []byte) (int, error) 
 		<-l.gone
 		return 0, l.err
 	}
-	l.spoke.Store(time.Now().UnixNano())
+	l.spoke.note()
 	if err := l.w.Send(m); err == nil {
 		l.w.Spin(s.ready)
 	}
@@ -147,7 +147,7 @@ func (l *lane) abandon(s *slot, id uint64) {
 }
 
 // Heard implements wire.Receiver.
-func (l *lane) Heard() { l.heard.Store(time.Now().UnixNano()) }
+func (l *lane) Heard() { l.heard.note() }
 
 // Receive implements wire.Receiver.
 func (l *lane) Receive(m wire.Message) wire.Work {
@@ -227,15 +227,14 @@ func (l *lane) Broken(err error) {
 // beat sends a sign of life on a lane on which either end is silent, as the other end gives
 // up who is, and gives up a dead one.
 func (l *lane) beat(now time.Time) {
-	silent := now.Sub(time.Unix(0, l.heard.Load()))
-	mute := now.Sub(time.Unix(0, l.spoke.Load()))
+	silent, mute := l.heard.before(now), l.spoke.before(now)
 	keep := l.c.t.o.KeepAlive
 	switch {
 	case silent > 3*keep:
 		l.net.counters.KeepAliveKills.Add(1)
 		l.w.Break(fmt.Errorf("nothing came for %s", silent.Round(time.Millisecond)))
 	case max(silent, mute) > keep:
-		l.spoke.Store(now.UnixNano())
+		l.spoke.at(now)
 		_ = l.w.Send(wire.Message{Kind: wire.Ping, ID: l.pings.Add(1)}) // an error is followed by Broken
 	}
 }

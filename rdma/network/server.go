@@ -6,7 +6,6 @@ import (
 	"net"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/weftstore/weft/rdma"
@@ -115,7 +114,7 @@ func (s *server) Addr() string { return strings.Join(s.addrs, ",") }
 // accept takes a lane that has authenticated.
 func (s *server) accept(n *network, w wire.Lane) {
 	l := &served{s: s, n: n, w: w, calls: map[uint64]*incoming{}}
-	l.heard.Store(time.Now().UnixNano())
+	l.heard.begin()
 	s.mu.Lock()
 	refused := s.closing || len(s.lanes) >= maxLanes
 	if !refused {
@@ -130,7 +129,7 @@ func (s *server) accept(n *network, w wire.Lane) {
 	w.Start(l)
 }
 
-// watch gives up lanes on which nothing comes any more.
+// watch looks at the lanes now and then.
 func (s *server) watch() {
 	tick := time.NewTicker(s.t.o.KeepAlive / 2)
 	defer tick.Stop()
@@ -139,13 +138,18 @@ func (s *server) watch() {
 		case <-s.done:
 			return
 		case now := <-tick.C:
-			for _, l := range s.list() {
-				silent := now.Sub(time.Unix(0, l.heard.Load()))
-				if silent > 3*s.t.o.KeepAlive {
-					l.n.counters.KeepAliveKills.Add(1)
-					go l.w.Break(fmt.Errorf("nothing came for %s", silent.Round(time.Millisecond)))
-				}
-			}
+			s.look(now)
+		}
+	}
+}
+
+// look gives up lanes on which nothing comes any more.
+func (s *server) look(now time.Time) {
+	for _, l := range s.list() {
+		silent := l.heard.before(now)
+		if silent > 3*s.t.o.KeepAlive {
+			l.n.counters.KeepAliveKills.Add(1)
+			go l.w.Break(fmt.Errorf("nothing came for %s", silent.Round(time.Millisecond)))
 		}
 	}
 }
@@ -229,7 +233,7 @@ type served struct {
 	s     *server
 	n     *network
 	w     wire.Lane
-	heard atomic.Int64 // when something came last, ns since 1970
+	heard moment // when something came last
 
 	mu       sync.Mutex
 	broken   bool
@@ -238,7 +242,7 @@ type served struct {
 }
 
 // Heard implements wire.Receiver.
-func (l *served) Heard() { l.heard.Store(time.Now().UnixNano()) }
+func (l *served) Heard() { l.heard.note() }
 
 // Receive implements wire.Receiver.
 func (l *served) Receive(m wire.Message) wire.Work {
