@@ -412,6 +412,37 @@ func TestCloseUnderClose(t *testing.T) {
 	})
 }
 
+// TestDialUnderClose: a caller that comes while a transport closes does not keep it open with
+// a call without a deadline.
+func TestDialUnderClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCables()
+		r := newRig(t, rdma.Options{Lanes: 1}, func(ctx context.Context, _ rdma.Peer, _, _ []byte) int {
+			<-ctx.Done()
+			return 0
+		}, c)
+		transfers := &r.c.(*conn).lanes[0].w.(*fakeLane).pair.transfers
+		transfers.Add(1) // the lane is not broken before it is over
+		closed := make(chan error, 1)
+		go func() { closed <- r.server.Close() }()
+		synctest.Wait()
+		late, err := fakeTransport(t, rdma.Options{Lanes: 1}, c).Dial(t.Context(), r.s.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() { _, _ = late.Call(context.Background(), nil, nil) }()
+		synctest.Wait()
+		transfers.Done()
+		<-time.After(time.Minute)
+		if len(closed) == 0 {
+			t.Error("the transport does not close")
+		}
+		if err := errors.Join(late.Close(), <-closed); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // TestKeepAliveOfSlowCalls: answers that come one by one are no sign of life to the end that
 // sends them: the caller, which has nothing else to say, still gives one.
 func TestKeepAliveOfSlowCalls(t *testing.T) {

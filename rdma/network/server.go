@@ -116,7 +116,8 @@ func (s *server) accept(n *network, w wire.Lane) {
 	l := &served{s: s, n: n, w: w, calls: map[uint64]*incoming{}}
 	l.heard.begin()
 	s.mu.Lock()
-	refused := s.closing || len(s.lanes) >= maxLanes
+	// A transport that closes breaks its lanes first: one that came later would keep its handlers.
+	refused := s.closing || s.t.open() != nil || len(s.lanes) >= maxLanes
 	if !refused {
 		s.lanes[l] = struct{}{}
 	}
