@@ -30,6 +30,10 @@ type Rule struct {
 	NewerNoncurrent int `json:"newer_noncurrent,omitempty"`
 	// AbortDays after they began, uploads are aborted.
 	AbortDays int `json:"abort_days,omitempty"`
+
+	// TransitionMinimum is what the client said of all rules together, only to be shown
+	// again: there are no transitions.
+	TransitionMinimum string `json:"transition_minimum,omitempty"`
 }
 
 // Filter is what a version must be; all of what is set must hold.

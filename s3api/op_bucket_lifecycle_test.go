@@ -75,6 +75,23 @@ func TestBucketLifecycleDocument(t *testing.T) {
 	}
 }
 
+// TestTransitionMinimum: what is put is shown again, though there are no transitions.
+func TestTransitionMinimum(t *testing.T) {
+	e := newEnv(t)
+	e.ok("PUT", "/bucket", "")
+	rule := lifecycleRules(ruleOn + forAll + oneDay)
+	for given, want := range map[string]string{"": "all_storage_classes_128K", "all_storage_classes_128K": "all_storage_classes_128K", "varies_by_storage_class": "varies_by_storage_class"} {
+		wantHeaders(t, e.ok("PUT", "/bucket?lifecycle", rule, transitionHeader+": "+given), transitionHeader+": "+want)
+		wantHeaders(t, e.ok("GET", "/bucket?lifecycle", ""), transitionHeader+": "+want)
+	}
+	e.want(400, "InvalidArgument", "PUT", "/bucket?lifecycle", rule, transitionHeader+": none")
+	old := `[{"id":"1","filter":{"form":"filter"},"days":1}]` // as it was kept before the header was known
+	if err := e.db.SetBucketConfig(t.Context(), "bucket", configLifecycle, old); err != nil {
+		t.Fatal(err)
+	}
+	wantHeaders(t, e.ok("GET", "/bucket?lifecycle", ""), transitionHeader+": all_storage_classes_128K")
+}
+
 func TestExpirationHeaders(t *testing.T) {
 	e := newEnv(t)
 	e.ok("PUT", "/bucket", "")
