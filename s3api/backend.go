@@ -74,7 +74,8 @@ type Object interface {
 	Info() (*metadata.Version, string)
 	// Read opens n bytes from off; the first of them are verified already.
 	Read(ctx context.Context, off, n int64) (Stream, error)
-	// Part finds a part of a multipart object by its position from 1.
+	// Part finds a part of a multipart object by the number that it was uploaded under;
+	// metadata.ErrInvalidPart.
 	Part(ctx context.Context, number int) (off, n int64, part *metadata.Part, err error)
 	// Parts returns parts with numbers above after.
 	Parts(ctx context.Context, after, limit int) (parts []metadata.Part, truncated bool, err error)

@@ -166,12 +166,16 @@ func (c *call) selectPart(obj Object, v *metadata.Version, value string) (select
 		return selection{}, errInvalidRequest.saying("Cannot specify both Range header and partNumber query parameter")
 	}
 	checksums := len(c.r.Header["X-Amz-Checksum-Mode"]) > 0
-	if number > max(v.PartCount, 1) {
-		return selection{}, errInvalidPartNumber.with("ActualPartCount", itoa(max(v.PartCount, 1))).with("PartNumberRequested", itoa(number))
+	none := errInvalidPartNumber.with("ActualPartCount", itoa(max(v.PartCount, 1))).with("PartNumberRequested", itoa(number))
+	if number > 1 && v.PartCount == 0 {
+		return selection{}, none
 	}
 	sel := selection{byteRange: byteRange{0, v.Size}, status: http.StatusPartialContent}
 	if v.PartCount > 0 {
 		off, n, part, err := obj.Part(c.ctx, number)
+		if errors.Is(err, metadata.ErrInvalidPart) {
+			return sel, none
+		}
 		if err != nil {
 			return sel, replaced(err)
 		}

@@ -96,6 +96,28 @@ func TestMultipart(t *testing.T) {
 	}
 }
 
+// TestPartNumberGaps: parts are read by the numbers that they were uploaded under, and there are
+// no others.
+func TestPartNumberGaps(t *testing.T) {
+	e := newEnv(t)
+	e.ok("PUT", "/bucket", "")
+	up := e.create("/bucket/k")
+	big := strings.Repeat("x", 5<<20)
+	etag2 := e.ok("PUT", "/bucket/k?partNumber=2&"+up, big).Header().Get("Etag")
+	etag5 := e.ok("PUT", "/bucket/k?partNumber=5&"+up, "tail").Header().Get("Etag")
+	e.ok("POST", "/bucket/k?"+up, strings.NewReplacer("er>1<", "er>2<", "er>2<", "er>5<").Replace(completeDoc(etag2, etag5)))
+	if got := elements(e.ok("GET", "/bucket/k?attributes", "", "X-Amz-Object-Attributes: ObjectParts"), "PartNumber"); !slices.Equal(got, []string{"2", "5"}) {
+		t.Errorf("part numbers %q", got)
+	}
+	for _, method := range []string{"GET", "HEAD"} {
+		wantHeaders(t, e.want(206, "", method, "/bucket/k?partNumber=2", ""), "Content-Range: bytes 0-5242879/5242884", "X-Amz-Mp-Parts-Count: 2")
+		wantHeaders(t, e.want(206, "", method, "/bucket/k?partNumber=5", ""), "Content-Range: bytes 5242880-5242883/5242884", "X-Amz-Mp-Parts-Count: 2")
+		for _, none := range []string{"1", "3", "6"} {
+			e.want(416, "InvalidPartNumber", method, "/bucket/k?partNumber="+none, "")
+		}
+	}
+}
+
 func mustDecode(s string) []byte {
 	b, err := base64.StdEncoding.DecodeString(s)
 	if err != nil {
