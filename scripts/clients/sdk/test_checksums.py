@@ -148,7 +148,7 @@ def test_composite(s3, bucket, algorithm):
     assert part["Body"].read() == BODIES[1]
     got = s3.get_object_attributes(Bucket=bucket, Key="m", ObjectAttributes=["Checksum", "ObjectParts", "ObjectSize"])
     assert got["Checksum"]["ChecksumType"] == "COMPOSITE"
-    assert got["Checksum"][field(algorithm)].removesuffix("-3") == want.removesuffix("-3")
+    assert got["Checksum"][field(algorithm)] == want.removesuffix("-3")
     assert got["ObjectParts"]["TotalPartsCount"] == 3
     assert [p[field(algorithm)] for p in got["ObjectParts"]["Parts"]] == [p[field(algorithm)] for p in parts]
 
