@@ -131,7 +131,12 @@ func (w *Worker) cycle(ctx context.Context, p *place) error {
 			errs = append(errs, fmt.Errorf("bucket %s: %w", b.Name, err)) // the others are not its fault
 		}
 	}
-	return errors.Join(errs...)
+	if len(errs) == 0 {
+		return nil
+	}
+	// The cycle is not done until none fails, and buckets before the place must not wait for that.
+	p.Bucket, p.Key = "", ""
+	return errors.Join(append(errs, w.save(ctx, p))...)
 }
 
 func (w *Worker) bucket(ctx context.Context, b *metadata.Bucket, p *place) error {

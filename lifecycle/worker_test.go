@@ -409,6 +409,44 @@ func TestRulesTakenBack(t *testing.T) {
 	}
 }
 
+// TestBrokenBucketIsPassed: a bucket that fails for ever, of which much was done before it
+// failed, does not keep the rules from buckets that come before it by name.
+func TestBrokenBucketIsPassed(t *testing.T) {
+	r := newRig(t, false, lifecycle.Rule{ID: "r", Days: 1})
+	for i := range 2*metadata.MaxListPage + 1 {
+		r.put(fmt.Sprintf("keep/%04d", i), func(v *metadata.Version) { v.Modified = r.now.Add(100 * day) })
+	}
+	r.put("last")
+	if _, err := r.MakeBucket(t.Context(), metadata.Bucket{Name: "a"}); err != nil {
+		t.Fatal(err)
+	}
+	r.rules("a", lifecycle.Rule{ID: "r", Days: 1})
+	r.w.Meta = &brokenBucket{r.DB}
+	for i := range 3 {
+		key := fmt.Sprint("k", i)
+		if _, err := r.Put(t.Context(), "a", &metadata.Version{Key: key, ID: r.NewVersionID(), Modified: r.now}, metadata.Condition{}); err != nil {
+			t.Fatal(err)
+		}
+		r.now = r.now.Add(3 * day)
+		if _, err := r.w.Step(t.Context()); !errors.Is(err, errPlanted) {
+			t.Fatal(err)
+		}
+		if _, _, err := r.Get(t.Context(), "a", key, ""); !errors.Is(err, metadata.ErrNoSuchKey) {
+			t.Fatalf("%s is there after step %d: %v", key, i, err)
+		}
+	}
+}
+
+// brokenBucket removes nothing from bucket b.
+type brokenBucket struct{ *metadata.DB }
+
+func (m *brokenBucket) DeleteMany(ctx context.Context, bucket string, items []metadata.DeleteItem) ([]metadata.DeleteResult, error) {
+	if bucket == "b" {
+		return nil, errPlanted
+	}
+	return m.DB.DeleteMany(ctx, bucket, items)
+}
+
 // counting counts cycles.
 type counting struct {
 	*metadata.DB
