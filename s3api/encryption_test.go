@@ -221,6 +221,13 @@ func TestEncryptedCopy(t *testing.T) {
 	e.want(400, "InvalidRequest", "PUT", "/bucket/b", "", copySourceHeader+": /bucket/b")
 	e.ok("PUT", "/bucket/b", "", copySourceHeader+": /bucket/b", sseHeader+": AES256")
 	wantHeaders(t, e.ok("HEAD", "/bucket/b", ""), sseHeader+": AES256")
+	// What was there before the bucket had a configuration gets it so.
+	e.ok("PUT", "/bucket/c", "body")
+	e.ok("PUT", "/bucket?encryption", "<ServerSideEncryptionConfiguration><Rule><ApplyServerSideEncryptionByDefault><SSEAlgorithm>AES256</SSEAlgorithm></ApplyServerSideEncryptionByDefault></Rule></ServerSideEncryptionConfiguration>")
+	e.ok("PUT", "/bucket/c", "", copySourceHeader+": /bucket/c")
+	if w := e.ok("GET", "/bucket/c", ""); w.Body.String() != "body" || w.Header().Get(sseHeader) != "AES256" {
+		t.Errorf("%q, encryption %q", w.Body, w.Header().Get(sseHeader))
+	}
 }
 
 // TestDataKeyIsBound: a sealed key that is moved to an object of another bucket, or whose

@@ -30,7 +30,7 @@ func (c *call) copyObject() error {
 	if err != nil {
 		return err
 	}
-	if src.bucket == c.bucket && src.key == c.key && src.versionID == "" && !replaceMeta && len(c.r.Header[sseHeader]) == 0 && len(c.r.Header[ssePrefix+"Algorithm"]) == 0 {
+	if src.bucket == c.bucket && src.key == c.key && src.versionID == "" && !replaceMeta && !c.copiesAnew() {
 		return errInvalidRequest.saying("This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes.")
 	}
 	obj, err := c.openSource(&src)
@@ -86,6 +86,13 @@ func (c *call) copyObject() error {
 	c.setEncryption(crypt)
 	c.setExpiration(res.Size, req.Tags, c.h.cfg.Now())
 	return c.sendCopied("CopyObjectResult", res, true)
+}
+
+// copiesAnew says that an object may be copied to itself as it is: a storage class or an
+// encryption is named, by the request or the bucket. AWS does not ask whether it is another.
+func (c *call) copiesAnew() bool {
+	h := c.r.Header
+	return len(h["X-Amz-Storage-Class"]) > 0 || len(h[sseHeader]) > 0 || len(h[ssePrefix+"Algorithm"]) > 0 || c.state.encryption.kind != 0
 }
 
 // directive reads a directive: whether to replace what the source has.

@@ -301,6 +301,10 @@ func TestCopy(t *testing.T) {
 	wantHeaders(t, w, "Content-Type: text/y", "X-Amz-Tagging-Count: ", "X-Amz-Checksum-Sha256: "+sumOf(checksum.SHA256, "hello"))
 	e.want(400, "InvalidRequest", "PUT", "/bucket/copy", "", "X-Amz-Copy-Source: bucket/copy")
 	e.ok("PUT", "/bucket/copy", "", "X-Amz-Copy-Source: bucket/copy", "X-Amz-Metadata-Directive: REPLACE")
+	e.ok("PUT", "/bucket/copy", "", "X-Amz-Copy-Source: bucket/copy", "X-Amz-Storage-Class: STANDARD")
+	if w := e.ok("GET", "/bucket/copy", ""); w.Body.String() != "hello" {
+		t.Errorf("copied to itself: %q", w.Body)
+	}
 	e.want(404, "NoSuchKey", "PUT", "/bucket/copy", "", "X-Amz-Copy-Source: bucket/absent")
 	e.want(404, "NoSuchBucket", "PUT", "/bucket/copy", "", "X-Amz-Copy-Source: absent/k")
 	e.want(404, "NoSuchBucket", "PUT", "/absent/copy", "", "X-Amz-Copy-Source: bucket/copy")

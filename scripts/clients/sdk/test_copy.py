@@ -45,6 +45,8 @@ def test_onto_itself(s3, bucket, put, get):
     )
     assert get("k") == b"body"
     assert s3.head_object(Bucket=bucket, Key="k")["Metadata"] == {"m": "2"}
+    s3.copy_object(Bucket=bucket, Key="k", CopySource={"Bucket": bucket, "Key": "k"}, StorageClass="STANDARD")
+    assert get("k") == b"body"
 
 
 def test_between_buckets(s3, bucket, put):
