@@ -53,6 +53,23 @@ func TestBucketNotification(t *testing.T) {
 	}
 }
 
+// TestOriginOfForm: the change is that of who signed the form.
+func TestOriginOfForm(t *testing.T) {
+	e := postEnv(t)
+	e.h.cfg.Notify = oneDestination{}
+	var who string
+	e.db.SetOutbox(func(c metadata.Change) ([]metadata.Note, error) {
+		who = c.Origin.(*notify.Origin).Principal
+		return nil, nil
+	})
+	if w := e.post(postForm(signed(`{"bucket":"bucket"},{"key":"k"}`, "key", "k")...)); w.Code != 204 {
+		t.Fatalf("%d %s", w.Code, w.Body)
+	}
+	if who != RootAccount {
+		t.Errorf("principal %q", who)
+	}
+}
+
 // TestOriginOfChanges: the outbox sees who made a change, and when it has no room the
 // client is told to slow down and nothing changed.
 func TestOriginOfChanges(t *testing.T) {

@@ -65,6 +65,7 @@ func (c *call) formPolicy(fields map[string]string) (*postPolicy, error) {
 		return nil, err
 	}
 	c.auth = res
+	c.withOrigin()
 	c.turn.ticket.Leave() // it was nobody's up to here
 	if err := c.enter(); err != nil {
 		return nil, err
