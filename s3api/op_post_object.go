@@ -95,6 +95,7 @@ func formHeader(of http.Header, fields map[string]string) http.Header {
 		set(name, fields[strings.ToLower(name)])
 	}
 	set("X-Amz-Acl", fields["acl"])
+	set("Content-Md5", fields["content-md5"])
 	for name, value := range fields {
 		if strings.HasPrefix(name, "x-amz-") && !signatureFields[name] && name != "x-amz-trailer" && name != "x-amz-decoded-content-length" && name != "x-amz-copy-source" {
 			set(http.CanonicalHeaderKey(name), value)

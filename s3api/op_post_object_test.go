@@ -114,6 +114,11 @@ func TestPostObject(t *testing.T) {
 			t.Errorf("checksum %s: %d %s", sum, w.Code, w.Body)
 		}
 	}
+	for sum, status := range map[string]int{"mgNkuembtIDdJeHwKEyFVQ==": 204, "1B2M2Y8AsgTpgAmY7PhCfg==": 400} {
+		if w := e.post(postForm(signed(`{"bucket":"bucket"},{"key":"md5"},["starts-with","$Content-MD5",""]`, "key", "md5", "Content-MD5", sum)...)); w.Code != status {
+			t.Errorf("MD5 %s: %d %s", sum, w.Code, w.Body)
+		}
+	}
 	// Version 2.
 	policy := base64.StdEncoding.EncodeToString([]byte(`{"expiration":"2100-01-01T00:00:00Z","conditions":[{"bucket":"bucket"},["starts-with","$key",""]]}`))
 	h := hmac.New(sha1.New, []byte("secret"))
