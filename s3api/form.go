@@ -247,8 +247,10 @@ func (s *signedForm) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// expand puts the file's name in place of ${filename}.
-func (f *form) expand(key string) string {
+// expand puts the file's name in place of ${filename} in all fields. What that adds is bounded
+// like the fields themselves.
+func (f *form) expand() error {
+	const variable = "${filename}"
 	name := f.filename
 	if i := strings.LastIndexByte(name, '\\'); i >= 0 {
 		name = name[i+1:]
@@ -256,5 +258,12 @@ func (f *form) expand(key string) string {
 	if name != "" {
 		name = path.Base(name)
 	}
-	return strings.ReplaceAll(key, "${filename}", name)
+	left := maxFormFields
+	for field, value := range f.fields {
+		if left -= strings.Count(value, variable) * len(name); left < 0 {
+			return errMaxPostPreData
+		}
+		f.fields[field] = strings.ReplaceAll(value, variable, name)
+	}
+	return nil
 }

@@ -23,15 +23,16 @@ func (c *call) postObject() error {
 	if err != nil {
 		return err
 	}
-	key, ok := f.fields["key"]
-	if !ok || key == "" {
+	if err := f.expand(); err != nil {
+		return err
+	}
+	if c.key = f.fields["key"]; c.key == "" {
 		return errInvalidArgument.saying("Bucket POST must contain a field named 'key'.  If it is specified, please check the order of the fields.").with("ArgumentName", "key").with("ArgumentValue", "")
 	}
-	c.key = f.expand(key)
 	if err := checkKey(c.key); err != nil {
 		return err
 	}
-	f.fields["key"], f.fields["bucket"] = c.key, c.bucket
+	f.fields["bucket"] = c.bucket
 	policy, err := c.formPolicy(f.fields)
 	if err != nil {
 		return err

@@ -96,6 +96,31 @@ func (e *env) stored(t *testing.T, key string) (string, map[string]string) {
 
 const conditionsAll = `{"bucket":"bucket"},["starts-with","$key","a/"],["starts-with","$Content-Type","text/"],["content-length-range",0,1000000],{"acl":"private"},["eq","$x-amz-meta-m","v"],["starts-with","$tagging",""]`
 
+// TestPostFilename: each field may have the file's name, and the policy is about what comes of it.
+func TestPostFilename(t *testing.T) {
+	e := postEnv(t)
+	const to = "http://example.org/done?f="
+	conditions := `{"bucket":"bucket"},{"key":"a/f.txt"},["starts-with","$x-amz-meta-name",""],["starts-with","$success_action_redirect","` + to + `"]`
+	fields := []string{"key", "a/${filename}", "x-amz-meta-name", "${filename}", "success_action_redirect", to + "${filename}"}
+	w := e.post(postForm(signed(conditions, fields...)...))
+	if w.Code != 303 || !strings.HasPrefix(w.Header().Get("Location"), to+"f.txt&bucket=bucket&") {
+		t.Fatalf("%d %v %s", w.Code, w.Header(), w.Body)
+	}
+	if v, _, err := e.db.Get(t.Context(), "bucket", "a/f.txt", ""); err != nil || v.UserMeta["name"] != "f.txt" {
+		t.Errorf("%+v %v", v, err)
+	}
+}
+
+// TestPostFilenameBound: little is sent, and would come to 90 MiB before anybody has signed.
+func TestPostFilenameBound(t *testing.T) {
+	e := postEnv(t)
+	body := postForm("key", strings.Repeat("${filename}", 2900))
+	body = strings.Replace(body, `f.txt"`, strings.Repeat("f", 31<<10)+`"`, 1)
+	if w := e.post(body); w.Code != 400 || errorCode(w) != "MaxPostPreDataLengthExceeded" {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
+
 func TestPostObject(t *testing.T) {
 	e := postEnv(t)
 	fields := []string{"Key", "a/${filename}", "Content-Type", "text/plain", "acl", "private", "x-amz-meta-m", "v", "x-ignore-this", "x",
