@@ -71,7 +71,7 @@ func putResult(b *Bucket, id VersionID) PutResult {
 // zero, is the version that it must be, else ErrOvertaken. It returns the version's id as S3 shows
 // it, "" in a bucket that was never versioned. Errors as Get.
 func (db *DB) SetTags(ctx context.Context, bucket, key, id string, seen VersionID, tags map[string]string) (versionID string, err error) {
-	return db.editVersion(ctx, "set tags", bucket, key, id, func(v *Version) error {
+	return db.editVersion(ctx, "set tags", ChangeTagged, bucket, key, id, func(v *Version) error {
 		if seen != (VersionID{}) && v.ID != seen {
 			return ErrOvertaken
 		}
@@ -84,7 +84,7 @@ func (db *DB) SetTags(ctx context.Context, bucket, key, id string, seen VersionI
 // ErrOvertaken; besides it is as SetTags. The targets do not have it: like tags it comes back
 // from a snapshot only.
 func (db *DB) SetAttr(ctx context.Context, bucket, key, id string, seen VersionID, name, value string) (versionID string, err error) {
-	return db.editVersion(ctx, "set attribute", bucket, key, id, func(v *Version) error {
+	return db.editVersion(ctx, "set attribute", 0, bucket, key, id, func(v *Version) error {
 		if v.ID != seen {
 			return ErrOvertaken
 		}
@@ -96,7 +96,8 @@ func (db *DB) SetAttr(ctx context.Context, bucket, key, id string, seen VersionI
 	})
 }
 
-func (db *DB) editVersion(ctx context.Context, op, bucket, key, id string, edit func(*Version) error) (versionID string, err error) {
+// editVersion changes the record of a version; kind 0 is a change that the outbox is not told.
+func (db *DB) editVersion(ctx context.Context, op string, kind ChangeKind, bucket, key, id string, edit func(*Version) error) (versionID string, err error) {
 	err = db.updateIn(ctx, op, bucket, func(t Txn, s *scratch, b *Bucket) error {
 		v, current, err := get(t, s, b, key, id)
 		if err != nil {
@@ -114,10 +115,10 @@ func (db *DB) editVersion(ctx context.Context, op, bucket, key, id string, edit 
 		} else {
 			err = o.addOld(v)
 		}
-		if err != nil {
+		if err != nil || kind == 0 {
 			return err
 		}
-		return db.note(ctx, t, s, b, ChangeTagged, v, v)
+		return db.note(ctx, t, s, b, kind, v, v)
 	})
 	return versionID, err
 }

@@ -170,6 +170,13 @@ func TestWebhook(t *testing.T) {
 	ctx := t.Context()
 	b.mustPut("k 1", 5)
 	b.mustPut("other", 5)
+	v, _, err := b.db.Get(ctx, "b", "k 1", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.db.SetAttr(ctx, "b", "k 1", "", v.ID, "acl", "x"); err != nil { // no event is about it
+		t.Fatal(err)
+	}
 	if _, err := b.db.Put(ctx, "b", &metadata.Version{Key: "k 1", ID: b.db.NewVersionID()}, metadata.Condition{IfNoneMatch: []string{"*"}}); !errors.Is(err, metadata.ErrPrecondition) {
 		t.Fatal(err)
 	}
