@@ -26,9 +26,9 @@ func (db *DB) Delete(ctx context.Context, bucket, key, id string, cond Condition
 	return res, nil
 }
 
-// DeleteMany deletes items (at most MaxListPage by S3's rule) in one transaction.
-// Results have the order of items; what went wrong with one is in its Err. The
-// error is for all: ErrNoSuchBucket or the engine's.
+// DeleteMany deletes items (at most MaxListPage by S3's rule) in one transaction, or in several
+// when that is more than the engine takes. Results have the order of items; what went wrong with
+// one is in its Err. The error is for all: ErrNoSuchBucket or the engine's.
 func (db *DB) DeleteMany(ctx context.Context, bucket string, items []DeleteItem) ([]DeleteResult, error) {
 	res := make([]DeleteResult, len(items))
 	err := db.updateIn(ctx, "delete objects", bucket, func(t Txn, s *scratch, b *Bucket) (err error) {
@@ -50,10 +50,31 @@ func (db *DB) DeleteMany(ctx context.Context, bucket string, items []DeleteItem)
 		}
 		return res, nil
 	}
+	if errors.Is(err, ErrTooLarge) && len(items) > 1 {
+		return db.deleteHalves(ctx, bucket, items)
+	}
 	if err != nil {
 		return nil, err
 	}
 	return res, nil
+}
+
+// deleteHalves is DeleteMany of each half. When the first is done, the error of the second is
+// that of its items.
+func (db *DB) deleteHalves(ctx context.Context, bucket string, items []DeleteItem) ([]DeleteResult, error) {
+	half := len(items) / 2
+	res, err := db.DeleteMany(ctx, bucket, items[:half])
+	if err != nil {
+		return nil, err
+	}
+	rest, err := db.DeleteMany(ctx, bucket, items[half:])
+	if err != nil {
+		rest = make([]DeleteResult, len(items)-half)
+		for i := range rest {
+			rest[i].Err = err
+		}
+	}
+	return append(res, rest...), nil
 }
 
 // beforeWrites tells errors that delete returns before it changes anything.

@@ -1,6 +1,7 @@
 package metadata_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -46,5 +47,69 @@ func TestDeleteByDescription(t *testing.T) {
 		if err := remove("k", right); errors.Is(err, metadata.ErrPrecondition) != versioned {
 			t.Errorf("versioned %v, a second time: %v", versioned, err)
 		}
+	}
+}
+
+// smallKV refuses a transaction that writes more than some keys, as etcd does one that is too large.
+type smallKV struct {
+	metadata.KV
+	most int
+}
+
+type countingTxn struct {
+	metadata.Txn
+	written int
+}
+
+func (c *countingTxn) Put(key, value []byte) error {
+	c.written++
+	return c.Txn.Put(key, value)
+}
+
+func (k *smallKV) Update(ctx context.Context, fn func(metadata.Txn) error) error {
+	return k.KV.Update(ctx, func(t metadata.Txn) error {
+		c := &countingTxn{Txn: t}
+		if err := fn(c); err != nil {
+			return err
+		}
+		if c.written > k.most {
+			return metadata.ErrTooLarge
+		}
+		return nil
+	})
+}
+
+// Items that are too many for one transaction are deleted in several.
+func TestDeleteManyTooLarge(t *testing.T) {
+	kv := &smallKV{memkv.New(), 4}
+	db := newDB(t, kv)
+	ctx := t.Context()
+	if err := db.SetVersioning(ctx, "b", metadata.VersioningEnabled); err != nil {
+		t.Fatal(err)
+	}
+	size := int64(1)
+	items := make([]metadata.DeleteItem, 11)
+	for i := range items {
+		items[i].Key = fmt.Sprint("k", i)
+		if _, err := db.Put(ctx, "b", smallObject(db, items[i].Key), metadata.Condition{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	items[7].Cond.Size = &size
+	res, err := db.DeleteMany(ctx, "b", items)
+	if err != nil || len(res) != len(items) {
+		t.Fatalf("%d results, %v", len(res), err)
+	}
+	for i := range res {
+		if kept := i == 7; res[i].DeleteMarker == kept || errors.Is(res[i].Err, metadata.ErrPrecondition) != kept {
+			t.Errorf("item %d: %+v", i, res[i])
+		}
+		if _, _, err := db.Get(ctx, "b", items[i].Key, ""); (err == nil) != (i == 7) {
+			t.Errorf("item %d: %v", i, err)
+		}
+	}
+	kv.most = 0
+	if _, err := db.DeleteMany(ctx, "b", items); !errors.Is(err, metadata.ErrTooLarge) {
+		t.Errorf("one item that is too large: %v", err)
 	}
 }

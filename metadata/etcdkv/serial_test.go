@@ -252,6 +252,31 @@ func TestBig(t *testing.T) {
 	}
 }
 
+// TestDeleteLongKeys: as many markers as a client may ask for, of long keys.
+func TestDeleteLongKeys(t *testing.T) {
+	db, err := metadata.New(startEtcd(t, "http").open(t), metadata.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := t.Context()
+	if _, err := db.MakeBucket(ctx, metadata.Bucket{Name: "b", Versioning: metadata.VersioningEnabled}); err != nil {
+		t.Fatal(err)
+	}
+	items := make([]metadata.DeleteItem, metadata.MaxListPage)
+	for i := range items {
+		items[i].Key = fmt.Sprintf("%0*d", metadata.MaxKey, i)
+	}
+	res, err := db.DeleteMany(ctx, "b", items)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range res {
+		if !res[i].DeleteMarker || res[i].Err != nil {
+			t.Fatalf("item %d: %+v", i, res[i])
+		}
+	}
+}
+
 // TestCompaction: a snapshot that etcd forgets is an error that says so; a transaction
 // begins anew.
 func TestCompaction(t *testing.T) {
