@@ -45,7 +45,7 @@ var (
 	// ErrUnavailable: the engine does not answer now; nothing was done. Try again.
 	ErrUnavailable = errors.New("metadata does not answer")
 	// ErrUnknown: the engine did not tell whether a commit happened. It may have, or may yet.
-	ErrUnknown = errors.New("outcome of a metadata commit is unknown; check the etcd cluster")
+	ErrUnknown = errors.New("outcome of a metadata commit is unknown; check the etcd cluster, or the disk that has the metadata")
 	// ErrClosed: the engine was closed.
 	ErrClosed = errors.New("metadata engine closed")
 	// ErrCorrupt: a record does not match its checksum or cannot be decoded.

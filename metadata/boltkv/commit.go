@@ -178,9 +178,13 @@ func (d *DB) run(reqs []*request) (n int, err error) {
 	}
 	if err := guard("commit", func() error { return d.commit(tx) }); err != nil {
 		// Nothing was written yet, or not the meta page: the last state is in force.
-		stats := tx.Stats()
-		if stats.GetWrite() > 0 && !outOfSpace(err) || errors.Is(err, metadata.ErrCorrupt) || d.shows(id) {
+		corrupt, stats := errors.Is(err, metadata.ErrCorrupt), tx.Stats()
+		shown := !corrupt && d.shows(id) // bbolt may have panicked with its locks held
+		if stats.GetWrite() > 0 && !outOfSpace(err) || corrupt || shown {
 			d.fail(err)
+		}
+		if shown { // the next Open may find it: err must not be taken for one of before the commit
+			return n, fmt.Errorf("boltkv: commit: %w: %v", metadata.ErrUnknown, err)
 		}
 		return n, fmt.Errorf("boltkv: commit: %w", err)
 	}

@@ -23,5 +23,6 @@
 //
 // Errors: the context's, if it ends before the update begins (once it runs, its
 // outcome is waited for); what the function returns, as it is; metadata.ErrClosed,
-// metadata.ErrCorrupt, metadata.ErrTooLarge; those of the file.
+// metadata.ErrCorrupt, metadata.ErrTooLarge; metadata.ErrUnknown when a commit can be read but
+// was not synced; those of the file.
 package boltkv
