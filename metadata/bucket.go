@@ -3,6 +3,7 @@ package metadata
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -229,25 +230,30 @@ func allBuckets(r Reader) (list []Bucket, err error) {
 	return list, err
 }
 
-// uploadsPerTxn bounds the transactions in which DeleteBucket aborts uploads.
+// uploadsPerTxn bounds the transactions in which DeleteBucket aborts uploads. It takes fewer when
+// they are more than the engine takes: with a quota all their parts are read.
 const uploadsPerTxn = 500
 
 // DeleteBucket removes an empty bucket; uploads under way in it are aborted, as
 // S3 does. ErrNoSuchBucket; ErrBucketNotEmpty if any version or delete marker exists.
 func (db *DB) DeleteBucket(ctx context.Context, name string) error {
-	for {
+	for most := uploadsPerTxn; ; {
 		done := false
 		err := db.updateIn(ctx, "delete bucket", name, func(t Txn, s *scratch, b *Bucket) (err error) {
-			done, err = db.deleteBucket(t, s, b)
+			done, err = db.deleteBucket(t, s, b, most)
 			return err
 		})
+		if errors.Is(err, ErrTooLarge) && most > 1 {
+			most /= 2
+			continue
+		}
 		if err != nil || done {
 			return err
 		}
 	}
 }
 
-func (db *DB) deleteBucket(t Txn, s *scratch, b *Bucket) (done bool, err error) {
+func (db *DB) deleteBucket(t Txn, s *scratch, b *Bucket, most int) (done bool, err error) {
 	for _, space := range []byte{spaceObject, spaceVersion} {
 		found := false
 		from := keyIn(nil, space, b.ID, "")
@@ -262,7 +268,7 @@ func (db *DB) deleteBucket(t Txn, s *scratch, b *Bucket) (done bool, err error) 
 	from := keyIn(nil, spaceUpload, b.ID, "")
 	err = t.Scan(from, prefixEnd(from), func(k, _ []byte) bool {
 		uploads = append(uploads, bytes.Clone(k))
-		return len(uploads) < uploadsPerTxn
+		return len(uploads) < most
 	})
 	if err != nil {
 		return false, err
@@ -282,7 +288,7 @@ func (db *DB) deleteBucket(t Txn, s *scratch, b *Bucket) (done bool, err error) 
 			return false, err
 		}
 	}
-	if len(uploads) == uploadsPerTxn {
+	if len(uploads) == most {
 		return false, nil
 	}
 	if strings.Contains(b.Configs[configCounted], "b") {

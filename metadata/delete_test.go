@@ -113,3 +113,23 @@ func TestDeleteManyTooLarge(t *testing.T) {
 		t.Errorf("one item that is too large: %v", err)
 	}
 }
+
+// A bucket goes with more uploads under way than one transaction takes.
+func TestDeleteBucketTooLarge(t *testing.T) {
+	db := newDB(t, &smallKV{memkv.New(), 4})
+	ctx := t.Context()
+	for range 11 {
+		if err := db.CreateUpload(ctx, "b", &metadata.Upload{Key: "k"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.DeleteBucket(ctx, "b"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Bucket(ctx, "b"); !errors.Is(err, metadata.ErrNoSuchBucket) {
+		t.Error(err)
+	}
+	if g, err := db.Garbage(ctx, 100); err != nil || len(g) != 11 {
+		t.Errorf("%d uploads are garbage, %v", len(g), err)
+	}
+}
