@@ -236,6 +236,32 @@ func TestLeaseEnds(t *testing.T) {
 	wantCount(t, d, "n", 4)
 }
 
+// TestLeaseOfManyEnds: a commit does not try all markers of a lease that ended, one after the other.
+func TestLeaseOfManyEnds(t *testing.T) {
+	s := startEtcd(t, "http")
+	d := s.open(t)
+	var all []*marker
+	for range 100 {
+		mk, err := d.markers.get(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, mk)
+	}
+	for _, mk := range all {
+		d.markers.put(mk)
+	}
+	if _, err := d.client.Revoke(t.Context(), all[0].lease); err != nil {
+		t.Fatal(err)
+	}
+	if err := increment(t.Context(), d, "n"); err != nil {
+		t.Fatal(err)
+	}
+	if n := d.Stats().Conflicts; n != 1 {
+		t.Errorf("%d commits were refused", n)
+	}
+}
+
 // TestRestart: etcd is killed and started again under load.
 func TestRestart(t *testing.T) {
 	s := startEtcd(t, "http")

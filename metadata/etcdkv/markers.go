@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -67,6 +68,13 @@ func (m *markers) get(ctx context.Context) (*marker, error) {
 func (m *markers) put(mk *marker) {
 	m.mu.Lock()
 	m.free = append(m.free, mk)
+	m.mu.Unlock()
+}
+
+// ended forgets the markers of a lease that ended: every commit under one of them is refused.
+func (m *markers) ended(lease clientv3.LeaseID) {
+	m.mu.Lock()
+	m.free = slices.DeleteFunc(m.free, func(mk *marker) bool { return mk.lease == lease })
 	m.mu.Unlock()
 }
 

@@ -243,7 +243,9 @@ func (d *DB) makeCommit(a *attempt, buf *overlay.Buffer, mk *marker, f *Fence) (
 func (d *DB) refused(a *attempt, mk *marker, keys []string, resp *clientv3.TxnResponse, f *Fence) error {
 	got := ranges(nil, resp.Responses)
 	if len(got[0].Kvs) > 0 {
-		d.markers.put(mk) // otherwise its lease ended
+		d.markers.put(mk)
+	} else {
+		d.markers.ended(mk.lease)
 	}
 	for k := range a.read {
 		d.recent.drop([]byte(k))
