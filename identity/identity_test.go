@@ -2,6 +2,7 @@ package identity
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -144,6 +145,44 @@ func TestUsersAndPolicies(t *testing.T) {
 }
 
 func second[T any](_ T, err error) error { return err }
+
+// beforeUpdate is called once, before the next update.
+type beforeUpdate struct {
+	metadata.KV
+	call func()
+}
+
+func (b *beforeUpdate) Update(ctx context.Context, fn func(metadata.Txn) error) error {
+	if call := b.call; call != nil {
+		b.call = nil
+		call()
+	}
+	return b.KV.Update(ctx, fn)
+}
+
+// TestBucketOfDeletedAccount: a bucket that is made while its account is deleted keeps the account,
+// and none is made for an account that is gone, which another process may take for there.
+func TestBucketOfDeletedAccount(t *testing.T) {
+	r := newRig(t)
+	ctx := t.Context()
+	a, err := r.g.CreateAccount(ctx, "a")
+	r.must(err)
+	bucket := func(name string) error {
+		return second(r.g2.db.MakeBucket(ctx, metadata.Bucket{Name: name, Owner: a.ID}))
+	}
+	db, err := metadata.New(&beforeUpdate{r.kv, func() { r.must(bucket("b")) }}, metadata.Options{})
+	r.must(err)
+	if err := NewRegistry(db, r.g.ring, nil).DeleteAccount(ctx, a.ID); !errors.Is(err, ErrInUse) {
+		t.Errorf("with a bucket: %v", err)
+	}
+	r.must(r.g.db.DeleteBucket(ctx, "b"), r.g.DeleteAccount(ctx, a.ID))
+	if err := bucket("b"); !errors.Is(err, sigv4.ErrInvalidAccessKeyID) {
+		t.Errorf("for an account that is gone: %v", err)
+	}
+	if list, err := r.g.db.Buckets(ctx); err != nil || len(list) != 0 {
+		t.Errorf("%+v, %v", list, err)
+	}
+}
 
 // TestRevocation: what changes a key counts at once in the process that did it, and
 // after Age in another.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/weftstore/weft/metadata"
 	"github.com/weftstore/weft/s3api"
+	"github.com/weftstore/weft/s3api/sigv4"
 )
 
 // Registry changes what is kept. Each method is one transaction.
@@ -28,6 +29,14 @@ func NewRegistry(db *metadata.DB, ring *Keyring, now func() time.Time) *Registry
 	if now == nil {
 		now = time.Now
 	}
+	// Who asks for a bucket may have been known when its account was there.
+	db.SetOwners(func(r metadata.EntityReader, account string) error {
+		err := exists(r, account)
+		if isNotFound(err) {
+			err = sigv4.ErrInvalidAccessKeyID
+		}
+		return err
+	})
 	return &Registry{db: db, ring: ring, now: now}
 }
 
@@ -107,6 +116,13 @@ func (g *Registry) DeleteAccount(ctx context.Context, id string) error {
 		a, err := load[Account](w.EntityReader, kindAccount, "", id)
 		if err != nil {
 			return err
+		}
+		bucket, err := w.BucketOf(id)
+		if err != nil {
+			return err
+		}
+		if bucket != "" { // made since
+			return fmt.Errorf("account %s owns bucket %s: %w", id, bucket, ErrInUse)
 		}
 		for _, kind := range []byte{kindUser, kindGroup, kindPolicy, kindRole, kindOIDC} {
 			left := ""

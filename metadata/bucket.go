@@ -104,6 +104,17 @@ func (db *DB) CreateBucket(ctx context.Context, name, region string) (*Bucket, e
 	return db.MakeBucket(ctx, Bucket{Name: name, Region: region})
 }
 
+// SetOwners has MakeBucket ask for each owner but the root account, in its transaction, whether
+// there is such an account; the error of check undoes it. It must be called before buckets are made.
+func (db *DB) SetOwners(check func(r EntityReader, owner string) error) { db.owners = check }
+
+func (db *DB) checkOwner(r Reader, b *Bucket) error {
+	if db.owners == nil || b.Owner == "" {
+		return nil
+	}
+	return db.owners(EntityReader{r}, b.Owner)
+}
+
 // MakeBucket is CreateBucket with what else shall be true from the first moment on:
 // Name, Region, Owner, Versioning, Tags and Configs of b are taken.
 func (db *DB) MakeBucket(ctx context.Context, b Bucket) (*Bucket, error) {
@@ -112,7 +123,9 @@ func (db *DB) MakeBucket(ctx context.Context, b Bucket) (*Bucket, error) {
 	}
 	var made *Bucket
 	err := db.update(ctx, "create bucket", func(t Txn, s *scratch) (err error) {
-		made, err = db.createBucket(t, s, b, 0)
+		if made, err = db.createBucket(t, s, b, 0); err == nil {
+			err = db.checkOwner(t, &b)
+		}
 		return err
 	})
 	if err != nil {

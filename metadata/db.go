@@ -35,7 +35,8 @@ type DB struct {
 	now     func() time.Time
 	rand    io.Reader
 	buckets bucketCache
-	outbox  Outbox       // nil: none
+	outbox  Outbox // nil: none
+	owners  func(EntityReader, string) error
 	lastID  atomic.Int64 // nanoseconds in the newest VersionID or UploadID
 	lastSeq atomic.Uint64
 	changes atomic.Uint64

@@ -61,6 +61,18 @@ func (e EntityReader) Scan(kind byte, scope string, fn func(name string, data []
 	return err
 }
 
+// BucketOf is the name of a bucket of an account, "" when there is none. It looks at the first
+// of several engines only.
+func (e EntityReader) BucketOf(account string) (string, error) {
+	list, err := allBuckets(e.r)
+	for i := range list {
+		if list[i].Owner == account {
+			return list[i].Name, err
+		}
+	}
+	return "", err
+}
+
 // Put replaces an entity.
 func (e EntityTxn) Put(kind byte, scope, name string, data []byte) error {
 	if len(scope)+len(name) > MaxEntityName || bytes.IndexByte([]byte(scope+name), 0) >= 0 {

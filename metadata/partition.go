@@ -275,7 +275,9 @@ func (db *DB) placeBucket(ctx context.Context, like Bucket) (made *Bucket, err e
 	}
 	var id uint64
 	err = db.update(ctx, op, func(t Txn, _ *scratch) (err error) {
-		id, err = nextNumber(t, "bucket")
+		if id, err = nextNumber(t, "bucket"); err == nil {
+			err = db.checkOwner(t, &like)
+		}
 		return err
 	})
 	if err != nil {

@@ -178,6 +178,30 @@ func TestPartitionNames(t *testing.T) {
 	}
 }
 
+// TestPartitionOwner: who may have buckets is asked of the first partition, wherever they are made.
+func TestPartitionOwner(t *testing.T) {
+	db := partitioned(t, memkv.New(), memkv.New())
+	errGone := errors.New("no such account")
+	db.SetOwners(func(r metadata.EntityReader, owner string) error {
+		data, err := r.Get('A', "", owner)
+		if err == nil && data == nil {
+			err = errGone
+		}
+		return err
+	})
+	must(t, db.UpdateEntities(t.Context(), func(w metadata.EntityTxn) error { return w.Put('A', "", "there", []byte("x")) }))
+	makeBuckets(t, db, "there", "a0", "a1")
+	makeBuckets(t, db, "", "root1")
+	for _, name := range []string{"b0", "b1"} {
+		if _, err := db.MakeBucket(t.Context(), metadata.Bucket{Name: name, Owner: "gone"}); !errors.Is(err, errGone) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if got := strings.Join(bucketNames(t, db), " "); got != "a0 a1 root1" {
+		t.Error(got)
+	}
+}
+
 // TestPartitionQueues: garbage, notes and parts of all partitions come out once.
 func TestPartitionQueues(t *testing.T) {
 	engines := []metadata.KV{memkv.New(), memkv.New(), memkv.New()}
