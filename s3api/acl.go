@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/weftstore/weft/s3api/policy"
 )
 
 const (
@@ -116,25 +118,32 @@ func (a *acl) public() bool {
 	return slices.ContainsFunc(a.Grants, func(g grant) bool { return g.Group == allUsers || g.Group == authenticated })
 }
 
-// grants reports whether the list gives a permission to who asks; private: grants to
-// everybody do not count.
-func (a *acl) grants(who *Principal, canonicalID, perm string, private bool) bool {
-	return slices.ContainsFunc(a.Grants, func(g grant) bool {
+// grants tells what the list says of a permission and who asks. What it gives an account
+// is for the account's policies to pass on to its users; private: grants to everybody do
+// not count.
+func (a *acl) grants(who *Principal, canonicalID, perm string, private bool) policy.Effect {
+	effect := policy.None
+	for i := range a.Grants {
+		g := &a.Grants[i]
 		if g.Permission != perm && g.Permission != permFull {
-			return false
+			continue
 		}
-		switch g.Group {
-		case "":
-			return who.Account != "" && g.ID == canonicalID
-		case allUsers:
-			return !private
-		case authenticated:
-			return !private && who.Account != ""
-		case logDelivery:
-			return who.Service == loggingService
+		switch {
+		case g.Group == "" && who.Account != "" && g.ID == canonicalID:
+			effect = max(effect, toAccount(who))
+		case g.Group == allUsers && !private, g.Group == authenticated && !private && who.Account != "", g.Group == logDelivery && who.Service == loggingService:
+			return policy.Allow
 		}
-		return false
-	})
+	}
+	return effect
+}
+
+// toAccount is what a grant to the account of who asks means.
+func toAccount(who *Principal) policy.Effect {
+	if who.Root {
+		return policy.Allow
+	}
+	return policy.AllowAccount
 }
 
 // grantHeaders are the headers that list grantees of one permission.

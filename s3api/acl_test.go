@@ -12,7 +12,7 @@ import (
 )
 
 // aclAuth lets in whoever the Authorization header names: A and B are the roots of two
-// accounts, U is a user of B without a policy, nothing is nobody.
+// accounts, U is a user of B and V one of A, both without a policy, nothing is nobody.
 type aclAuth struct{}
 
 func (aclAuth) Verify(r *http.Request) (*sigv4.Result, error) {
@@ -25,6 +25,8 @@ func (aclAuth) Verify(r *http.Request) (*sigv4.Result, error) {
 		res.Identity.Owner = rootOf(accountB)
 	case "U":
 		res.Identity.Owner = userOf(accountB)
+	case "V":
+		res.Identity.Owner = userOf(accountA)
 	default:
 		res.Identity.AccessKey = ""
 		return res, sigv4.ErrAnonymous
@@ -345,6 +347,33 @@ func TestGrants(t *testing.T) {
 	for _, target := range []string{"/bucket?acl", "/bucket/k?acl", "/bucket/k"} {
 		if w := e.as("A", "PUT", target, "", "X-Amz-Acl: public-read"); errorCode(w) != "AccessDenied" {
 			t.Errorf("%s: %d %s", target, w.Code, w.Body)
+		}
+	}
+}
+
+// TestGrantsToAccount: what a list gives an account its root may do, and of its users those
+// whose policies let them, also where the bucket is the account's own.
+func TestGrantsToAccount(t *testing.T) {
+	for _, canned := range []string{"private", "public-read"} {
+		e := newACLEnv(t, ownerWriter)
+		e.must("A", "PUT", "/bucket", "", "X-Amz-Acl: "+canned)
+		e.must("A", "PUT", "/bucket/k", "x", "X-Amz-Acl: "+canned)
+		e.must("A", "PUT", "/bucket?policy", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"`+accountB+`"},"Action":["s3:PutObject","s3:PutObjectAcl"],"Resource":"arn:aws:s3:::bucket/b"}]}`)
+		e.must("B", "PUT", "/bucket/b", "x", "X-Amz-Acl: "+canned)
+		upload := elements(e.must("A", "POST", "/bucket/k?uploads", "", "X-Amz-Acl: "+canned), "UploadId")[0]
+		for _, row := range []struct{ who, method, target, body string }{
+			{"V", "GET", "/bucket?acl", ""}, {"V", "PUT", "/bucket?acl", aclDoc(accountA)}, {"V", "PUT", "/bucket/new", "x"}, {"V", "DELETE", "/bucket/k", ""},
+			{"V", "GET", "/bucket/k?acl", ""}, {"V", "PUT", "/bucket/k?acl", aclDoc(accountA)}, {"U", "PUT", "/bucket/b?acl", aclDoc(accountB)},
+			{"V", "GET", "/bucket/k?uploadId=" + upload, ""}, {"V", "DELETE", "/bucket/k?uploadId=" + upload, ""},
+		} {
+			if w := e.as(row.who, row.method, row.target, row.body); w.Code != 403 {
+				t.Errorf("%s: %s %s by a user without a policy: %d %s", canned, row.method, row.target, w.Code, w.Body)
+			}
+		}
+		for _, row := range []struct{ who, target string }{{"V", "/bucket"}, {"V", "/bucket/k"}, {"U", "/bucket/b"}} {
+			if w := e.as(row.who, "GET", row.target, ""); (w.Code == 200) != (canned == "public-read") {
+				t.Errorf("%s: GET %s by a user without a policy: %d", canned, row.target, w.Code)
+			}
 		}
 	}
 }

@@ -65,7 +65,7 @@ const docsTail = `
 | wrong key of a part (SSE-C) | 400 InvalidRequest |
 | ` + "`x-amz-acl`" + ` | in a BucketOwnerEnforced bucket private, bucket-owner-read and bucket-owner-full-control are accepted and change nothing, other canned ACLs and grants are 400 AccessControlListNotSupported |
 | ownership | BucketOwnerEnforced for a bucket that says none, or what ` + "`--object-ownership`" + ` says; with the others there are access control lists |
-| access control lists | grants to accounts by canonical id and to groups; none by e-mail address; an anonymous writer's object is the bucket owner's; who began an upload may list its parts and abort it; a list that was changed after the object was written comes back from a snapshot of the metadata only, as tags do |
+| access control lists | grants to accounts by canonical id, whose policies pass them on to users, and to groups; none by e-mail address; an anonymous writer's object is the bucket owner's; who began an upload may list its parts and abort it; a list that was changed after the object was written comes back from a snapshot of the metadata only, as tags do |
 | ` + "`DisplayName`" + ` | the canonical id |
 | Block Public Access | a bucket that was never told otherwise blocks nothing; nothing is public without a bucket policy either |
 | the bucket of another account that has no policy | 403 AccessDenied; a bucket that does not exist is 404 for everybody, as on AWS |

@@ -68,7 +68,9 @@ func (c *call) byList(who *Principal, n *need, state *bucketState, p *policy.Pol
 		}
 	} else if act.object {
 		// The list of an object that is about to be written comes with the right to write.
-		p.Granted = state.acl != nil && state.acl.grants(who, c.h.canonicalID(who.Account), permWrite, state.block.IgnorePublicAcls)
+		if state.acl != nil {
+			p.Granted = state.acl.grants(who, c.h.canonicalID(who.Account), permWrite, state.block.IgnorePublicAcls)
+		}
 		return nil
 	}
 	if list == nil {
@@ -88,7 +90,9 @@ func (c *call) byInitiator(who *Principal, p *policy.Policies) error {
 		return err
 	}
 	list, err := versionACL(&u.Template)
-	p.Granted = list != nil && who.Account != "" && list.Owner == who.Account
+	if list != nil && who.Account != "" && list.Owner == who.Account {
+		p.Granted = toAccount(who)
+	}
 	return err
 }
 

@@ -113,9 +113,9 @@ type Policies struct {
 	Foreign bool
 	// Owner is the account that the resource belongs to.
 	Owner string
-	// Granted: an access control list, or what else is not a policy, allows it. It
-	// counts like a statement of the resource's policy.
-	Granted bool
+	// Granted is the answer of an access control list, or of what else is not a policy. It
+	// counts like that of the resource's policy, and never denies.
+	Granted Effect
 }
 
 // Decide reports whether a request is allowed (IAM User Guide, "Policy evaluation
@@ -130,9 +130,7 @@ func Decide(r *Request, p *Policies) bool {
 	if p.Foreign {
 		resource = None
 	}
-	if p.Granted && resource < Allow {
-		resource = Allow
-	}
+	resource = max(resource, p.Granted)
 	if r.Principal.Account == "" {
 		return resource == Allow
 	}

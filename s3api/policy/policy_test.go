@@ -49,7 +49,8 @@ func TestDecide(t *testing.T) {
 		name                        string
 		who                         *Principal
 		identity, session, resource string
-		granted, want               bool
+		granted                     Effect
+		want                        bool
 	}{
 		{name: "nothing", who: alice},
 		{name: "own policy", who: alice, identity: doc(allowGet), want: true},
@@ -73,8 +74,10 @@ func TestDecide(t *testing.T) {
 		{name: "anonymous", who: anon},
 		{name: "anonymous, public", who: anon, resource: to(`"*"`, allowGet), want: true},
 		{name: "anonymous, to an account", who: anon, resource: to(`{"AWS":"111111111111"}`, allowGet)},
-		{name: "anonymous, granted by an ACL", who: anon, granted: true, want: true},
-		{name: "ACL does not beat a deny", who: anon, granted: true, resource: to(`"*"`, denyGet)},
+		{name: "anonymous, granted by an ACL", who: anon, granted: Allow, want: true},
+		{name: "ACL does not beat a deny", who: anon, granted: Allow, resource: to(`"*"`, denyGet)},
+		{name: "an ACL grants to the account: delegates", who: alice, granted: AllowAccount},
+		{name: "an ACL grants to the account, and its own policy allows", who: bob, identity: doc(allowGet), granted: AllowAccount, want: true},
 		{name: "role by its own name", who: role, resource: to(`{"AWS":"arn:aws:iam::111111111111:role/r"}`, allowGet), want: true},
 		{name: "role by its session", who: role, resource: to(`{"AWS":"arn:aws:sts::111111111111:assumed-role/r/s"}`, allowGet), want: true},
 		{name: "session policy allows", who: role, identity: doc(allowGet), session: doc(allowGet), want: true},
@@ -279,7 +282,7 @@ func FuzzParse(f *testing.F) {
 		r := &Request{Principal: alice, Action: "s3:GetObject", Resource: s, Context: values{"aws:s": {s}, "aws:m": {s, ""}}}
 		d.Evaluate(r)
 		d.Public()
-		if Decide(r, &Policies{Identity: []*Document{d}, Resource: deny, Owner: alice.Account, Granted: true}) {
+		if Decide(r, &Policies{Identity: []*Document{d}, Resource: deny, Owner: alice.Account, Granted: Allow}) {
 			t.Fatal("allowed in spite of a deny")
 		}
 	})
