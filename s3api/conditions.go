@@ -120,6 +120,9 @@ func (x *conditions) ofS3(key string) []string {
 		return optional(x.need.version, x.need.version != "")
 	case "s3:resourceaccount":
 		return optional(x.owner, x.owner != "")
+	case "s3:object-lock-remaining-retention-days":
+		end, _ := time.Parse(time.RFC3339Nano, x.c.r.Header.Get(lockUntilHeader)) // the operation will refuse another
+		return x.daysUntil(end)
 	case "s3:requestobjecttagkeys":
 		return tagKeys(x.requestTags())
 	}

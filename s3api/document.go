@@ -1,8 +1,11 @@
 package s3api
 
 import (
+	"strconv"
 	"strings"
+	"time"
 
+	"github.com/weftstore/weft/metadata"
 	"github.com/weftstore/weft/s3api/policy"
 )
 
@@ -13,6 +16,7 @@ type asked struct {
 	data   []byte
 	tags   map[string]string
 	region string
+	lock   metadata.Lock
 }
 
 // documentKey reports whether a condition key is about the document of a request
@@ -28,6 +32,17 @@ func documentKey(r *Route, key string) bool {
 		return key == "s3:locationconstraint" || key == "aws:tagkeys" || strings.HasPrefix(key, "aws:requesttag/")
 	case "PutBucketTagging":
 		return key == "aws:tagkeys" || strings.HasPrefix(key, "aws:requesttag/")
+	case "PutObjectRetention", "PutObjectLegalHold":
+		return strings.HasPrefix(key, "s3:object-lock-")
+	}
+	return false
+}
+
+// hasDocument tells of which operations the body is what documentKey is about.
+func hasDocument(operation string) bool {
+	switch operation {
+	case "PutObjectTagging", "PutBucketTagging", "CreateBucket", "PutObjectRetention", "PutObjectLegalHold":
+		return true
 	}
 	return false
 }
@@ -36,7 +51,7 @@ func documentKey(r *Route, key string) bool {
 // costs at most maxDocument; but not for somebody whom they refuse whatever it says.
 func (c *call) decide() (bool, error) {
 	q := &c.ask
-	if op := c.route.Operation; c.document.known || op != "PutObjectTagging" && op != "PutBucketTagging" && op != "CreateBucket" {
+	if c.document.known || !hasDocument(c.route.Operation) {
 		return policy.Decide(&q.request, &q.policies), nil
 	}
 	q.request.Pending = q.conditions.pending
@@ -64,6 +79,10 @@ func (c *call) readConditions() (err error) {
 			d.region, d.tags, err = decodeCreateBucket(d.data)
 		case "PutBucketTagging":
 			d.tags, err = documentTags(d.data, maxBucketTags)
+		case "PutObjectRetention":
+			d.lock, err = c.decodeRetention(d.data)
+		case "PutObjectLegalHold":
+			d.lock.Hold, err = decodeHold(d.data)
 		default:
 			d.tags, err = documentTags(d.data, maxObjectTags)
 		}
@@ -93,8 +112,25 @@ func (x *conditions) ofDocument(key string) []string {
 		return optional(d.region, d.region != "")
 	case "s3:requestobjecttagkeys", "aws:tagkeys":
 		return tagKeys(d.tags)
+	case "s3:object-lock-mode":
+		return optional(lockModeName(d.lock.Mode), d.lock.Mode != metadata.LockNone)
+	case "s3:object-lock-retain-until-date":
+		return optional(d.lock.Until.Format(isoLayout), d.lock.Mode != metadata.LockNone)
+	case "s3:object-lock-remaining-retention-days":
+		return x.daysUntil(d.lock.Until)
+	case "s3:object-lock-legal-hold":
+		return optional(holdName(d.lock.Hold), d.lock.Hold != metadata.HoldUnset)
 	}
 	_, name, _ := strings.Cut(key, "/")
 	v, given := d.tags[name]
 	return optional(v, given)
+}
+
+// daysUntil is how many days of a retention are to come, each that has begun.
+func (x *conditions) daysUntil(end time.Time) []string {
+	if end.IsZero() {
+		return nil
+	}
+	const day = 24 * 60 * 60 * 1000
+	return []string{strconv.FormatInt((end.UnixMilli()-x.c.h.cfg.Now().UnixMilli()+day-1)/day, 10)}
 }

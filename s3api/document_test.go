@@ -109,6 +109,63 @@ func TestDocumentConditions(t *testing.T) {
 	}
 }
 
+// TestLockConditions: policies see the lock that a request asks for where its operation reads
+// it. A header that the operation does not read says nothing.
+func TestLockConditions(t *testing.T) {
+	const hold, retention, put = "/bucket/k?legal-hold", "/bucket/k?retention", "/bucket/new"
+	now := time.Now().UTC()
+	until := func(days int) string { return now.AddDate(0, 0, days).Format(time.RFC3339) }
+	retain := func(mode string, days int) string {
+		return "<Retention><Mode>" + mode + "</Mode><RetainUntilDate>" + until(days) + "</RetainUntilDate></Retention>"
+	}
+	header := func(days int) []string { return []string{lockModeHeader, "GOVERNANCE", lockUntilHeader, until(days)} }
+	allow := func(condition string) []string {
+		return []string{`{"Effect":"Allow","Action":"s3:*","Resource":"*","Condition":{` + condition + `}}`}
+	}
+	deny := func(condition string) []string {
+		return []string{allowAll, strings.Replace(allow(condition)[0], "Allow", "Deny", 1)}
+	}
+	const (
+		on         = `"StringEquals":{"s3:object-lock-legal-hold":"ON"}`
+		governance = `"StringEquals":{"s3:object-lock-mode":"GOVERNANCE"}`
+		long       = `"NumericGreaterThan":{"s3:object-lock-remaining-retention-days":"10"}`
+		short      = `"NumericLessThan":{"s3:object-lock-remaining-retention-days":"10"}`
+		late       = `"DateGreaterThan":{"s3:object-lock-retain-until-date":"2100-01-01T00:00:00Z"}`
+		some       = `"Null":{"s3:object-lock-mode":"false"}`
+	)
+	for name, c := range map[string]struct {
+		row      matrixRow
+		policies []string
+		ok       bool
+	}{
+		"to hold":                         {matrixRow{target: hold, body: holdDoc("ON")}, allow(on), true},
+		"not to hold":                     {matrixRow{target: hold, body: holdDoc("OFF")}, allow(on), false},
+		"not to hold, with a header":      {matrixRow{target: hold, body: holdDoc("OFF"), header: []string{lockHoldHeader, "ON"}}, allow(on), false},
+		"a mode":                          {matrixRow{target: retention, body: retain("GOVERNANCE", 5)}, allow(governance), true},
+		"another mode":                    {matrixRow{target: retention, body: retain("COMPLIANCE", 5)}, allow(governance), false},
+		"another mode than in the header": {matrixRow{target: retention, body: retain("COMPLIANCE", 5), header: header(5)}, allow(governance), false},
+		"no mode":                         {matrixRow{target: retention, body: "<Retention/>"}, allow(some), false},
+		"as long as may be":               {matrixRow{target: retention, body: retain("GOVERNANCE", 10)}, deny(long), true},
+		"too long":                        {matrixRow{target: retention, body: retain("GOVERNANCE", 11)}, deny(long), false},
+		"for ever":                        {matrixRow{target: retention, body: strings.Replace(retentionDoc, "2100", "9999", 1)}, deny(long), false},
+		"as short as may be":              {matrixRow{target: retention, body: retain("GOVERNANCE", 10)}, deny(short), true},
+		"too short":                       {matrixRow{target: retention, body: retain("GOVERNANCE", 9)}, deny(short), false},
+		"too late":                        {matrixRow{target: retention, body: strings.Replace(retentionDoc, "2100", "2101", 1)}, deny(late), false},
+		"with an object":                  {matrixRow{target: put, body: "x", header: header(10)}, deny(long), true},
+		"with an object, too long":        {matrixRow{target: put, body: "x", header: header(11)}, deny(long), false},
+		"with an object, without a lock":  {matrixRow{target: put, body: "x"}, deny(long), true},
+	} {
+		cell := newCell(t, userOf(accountA, document(t, c.policies...)), "")
+		if got, want := cell.send("PUT", &c.row), map[bool]string{true: "allowed", false: "AccessDenied"}[c.ok]; got != want {
+			t.Errorf("%s: %s, want %s", name, got, want)
+		}
+	}
+}
+
+func holdDoc(status string) string {
+	return "<LegalHold><Status>" + status + "</Status></LegalHold>"
+}
+
 // TestDocumentConditionsInForm: the tags of a form count as those of a document do.
 func TestDocumentConditionsInForm(t *testing.T) {
 	allow := `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":["s3:PutObject","s3:PutObjectTagging"],"Resource":"arn:aws:s3:::bucket/*",` +

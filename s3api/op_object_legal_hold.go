@@ -28,13 +28,17 @@ func (c *call) putObjectLegalHold() error {
 	if err != nil {
 		return err
 	}
-	root, err := parseXML(data, "LegalHold", 16)
-	if err != nil {
-		return err
-	}
-	hold, err := parseHold(root.value("Status"))
+	hold, err := decodeHold(data)
 	if err != nil {
 		return err
 	}
 	return c.changeLock(metadata.LockChange{Hold: hold})
+}
+
+func decodeHold(data []byte) (metadata.HoldState, error) {
+	root, err := parseXML(data, "LegalHold", 16)
+	if err != nil {
+		return 0, err
+	}
+	return parseHold(root.value("Status"))
 }
