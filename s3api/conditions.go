@@ -120,6 +120,8 @@ func (x *conditions) ofS3(key string) []string {
 		return optional(x.need.version, x.need.version != "")
 	case "s3:resourceaccount":
 		return optional(x.owner, x.owner != "")
+	case "s3:objectcreationoperation":
+		return optional(strconv.FormatBool(x.creates()), x.need.action == "s3:PutObject")
 	case "s3:object-lock-remaining-retention-days":
 		end, _ := time.Parse(time.RFC3339Nano, x.c.r.Header.Get(lockUntilHeader)) // the operation will refuse another
 		return x.daysUntil(end)
@@ -135,6 +137,16 @@ func (x *conditions) ofS3(key string) []string {
 		return optional(v, given)
 	}
 	return nil
+}
+
+// creates tells the operations after which there is an object from those of an upload in
+// parts, which need the same permission.
+func (x *conditions) creates() bool {
+	switch x.c.route.Operation {
+	case "CreateMultipartUpload", "UploadPart", "UploadPartCopy":
+		return false
+	}
+	return true
 }
 
 func tagKeys(tags map[string]string) []string { return slices.Sorted(maps.Keys(tags)) }

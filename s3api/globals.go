@@ -40,6 +40,8 @@ func (g *Globals) Values(key string) []string {
 		return optional(g.Owner, g.Owner != "")
 	case "aws:principalisawsservice":
 		return []string{strconv.FormatBool(g.Who.Service != "")}
+	case "aws:viaawsservice": // nobody passes requests of others on here
+		return []string{"false"}
 	case "aws:principalservicename":
 		return optional(g.Who.Service, g.Who.Service != "")
 	case "aws:sourcearn":

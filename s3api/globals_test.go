@@ -49,3 +49,37 @@ func TestConditionKeys(t *testing.T) {
 		}
 	}
 }
+
+// TestDenyByAlwaysPresent: policies that deny by a key which S3 has with every such request, as
+// AWS's own examples do, deny here as well.
+func TestDenyByAlwaysPresent(t *testing.T) {
+	const (
+		elsewhere   = `{"Effect":"Deny","Action":"*","Resource":"*","Condition":{"NotIpAddress":{"aws:SourceIp":"203.0.113.0/24"},"Bool":{"aws:ViaAWSService":"false"}}}`
+		overwrite   = `{"Effect":"Deny","Action":"s3:PutObject","Resource":"*","Condition":{"Null":{"s3:if-none-match":"true"},"Bool":{"s3:ObjectCreationOperation":"true"}}}`
+		inParts     = `{"Effect":"Deny","Action":"s3:PutObject","Resource":"*","Condition":{"Bool":{"s3:ObjectCreationOperation":"false"}}}`
+		whole, part = "/bucket/new", "/bucket/u?partNumber=1&uploadId={upload}"
+	)
+	from := []string{copySourceHeader, "/source/k"}
+	for name, c := range map[string]struct {
+		deny, method string
+		row          matrixRow
+		ok           bool
+	}{
+		"from elsewhere":      {elsewhere, "GET", matrixRow{target: "/bucket/k"}, false},
+		"over an object":      {overwrite, "PUT", matrixRow{target: whole, body: "x"}, false},
+		"not over an object":  {overwrite, "PUT", matrixRow{target: whole, body: "x", header: []string{"If-None-Match", "*"}}, true},
+		"a copy over one":     {overwrite, "PUT", matrixRow{target: whole, header: from}, false},
+		"a rename over one":   {overwrite, "PUT", matrixRow{target: "/source/new?renameObject", header: []string{renameSourceHeader, "k"}}, false},
+		"parts over one":      {overwrite, "POST", matrixRow{target: "/bucket/u?uploadId={upload}", body: partDoc}, false},
+		"an upload":           {overwrite, "POST", matrixRow{target: "/bucket/new?uploads"}, true},
+		"a part":              {overwrite, "PUT", matrixRow{target: part, body: "x"}, true},
+		"a part that is read": {overwrite, "PUT", matrixRow{target: part, header: from}, true},
+		"no parts":            {inParts, "PUT", matrixRow{target: part, body: "x"}, false},
+		"no parts, a whole":   {inParts, "PUT", matrixRow{target: whole, body: "x"}, true},
+	} {
+		cell := newCell(t, userOf(accountA, document(t, allowAll, c.deny)), "")
+		if got, want := cell.send(c.method, &c.row), map[bool]string{true: "allowed", false: "AccessDenied"}[c.ok]; got != want {
+			t.Errorf("%s: %s, want %s", name, got, want)
+		}
+	}
+}
