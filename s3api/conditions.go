@@ -51,7 +51,11 @@ func (x *conditions) Values(key string) []string {
 		return x.ofDocument(key)
 	}
 	if name, ok := headerKeys[key]; ok {
-		return asRead(name, x.c.r.Header[name])
+		values := asRead(name, x.c.r.Header[name])
+		if x.need.action == "s3:PutObject" && !guards(name, values) {
+			return nil
+		}
+		return values
 	}
 	if key == "s3:prefix" && x.c.route.Level == ObjectLevel && x.need.action == "s3:ListBucket" {
 		return []string{x.c.key} // hide asks whether this key might be listed
@@ -76,6 +80,17 @@ func asRead(name string, values []string) []string {
 		return []string{strings.Join(values, ",")}
 	}
 	return values[:1]
+}
+
+// guards tells whether a condition of a write is one that S3 takes, If-None-Match with "*" and
+// If-Match with an entity tag. Policies that demand a condition mean these: others that are taken
+// here would let anything be written over.
+func guards(name string, values []string) bool {
+	if name != "If-Match" && name != "If-None-Match" || len(values) == 0 {
+		return true
+	}
+	tags, err := etagList(values[0], name)
+	return err == nil && slices.Contains(tags, "*") == (name == "If-None-Match")
 }
 
 func optional(v string, given bool) []string {

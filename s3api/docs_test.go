@@ -77,7 +77,7 @@ const docsTail = `
 | a copy with tags | asks for no GetObjectTagging |
 | ` + "`CanonicalRequest`" + ` of SignatureDoesNotMatch | without session tokens and customers' keys |
 | ` + "`x-amz-storage-class`" + ` | STANDARD; other names that S3 knows are 501, unknown ones 400 InvalidStorageClass |
-| ` + "`If-None-Match`" + ` on writes | entity tags work as well as ` + "`*`" + ` |
+| ` + "`If-None-Match`" + ` on writes | entity tags work as well as ` + "`*`, and `*` in `If-Match`" + `; the conditions s3:if-none-match and s3:if-match of policies do not see these |
 | object lock | a PUT with a lock needs no Content-MD5; the default retention holds for what is put, copied and completed |
 | lifecycle | several criteria in a filter must all hold, with or without And; transitions are 501: there is one storage class; x-amz-transition-default-minimum-object-size is kept and returned; rules are applied every 6 hours |
 | POST uploads | signatures of version 4, and of version 2 as on AWS; a file of more than 256 KiB must be the last field |

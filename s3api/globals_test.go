@@ -56,6 +56,7 @@ func TestDenyByAlwaysPresent(t *testing.T) {
 	const (
 		elsewhere   = `{"Effect":"Deny","Action":"*","Resource":"*","Condition":{"NotIpAddress":{"aws:SourceIp":"203.0.113.0/24"},"Bool":{"aws:ViaAWSService":"false"}}}`
 		overwrite   = `{"Effect":"Deny","Action":"s3:PutObject","Resource":"*","Condition":{"Null":{"s3:if-none-match":"true"},"Bool":{"s3:ObjectCreationOperation":"true"}}}`
+		blind       = `{"Effect":"Deny","Action":"s3:PutObject","Resource":"*","Condition":{"Null":{"s3:if-match":"true"}}}`
 		inParts     = `{"Effect":"Deny","Action":"s3:PutObject","Resource":"*","Condition":{"Bool":{"s3:ObjectCreationOperation":"false"}}}`
 		whole, part = "/bucket/new", "/bucket/u?partNumber=1&uploadId={upload}"
 	)
@@ -68,6 +69,11 @@ func TestDenyByAlwaysPresent(t *testing.T) {
 		"from elsewhere":      {elsewhere, "GET", matrixRow{target: "/bucket/k"}, false},
 		"over an object":      {overwrite, "PUT", matrixRow{target: whole, body: "x"}, false},
 		"not over an object":  {overwrite, "PUT", matrixRow{target: whole, body: "x", header: []string{"If-None-Match", "*"}}, true},
+		"over another tag":    {overwrite, "PUT", matrixRow{target: whole, body: "x", header: []string{"If-None-Match", `"x"`}}, false},
+		"over all but a tag":  {overwrite, "PUT", matrixRow{target: whole, body: "x", header: []string{"If-None-Match", `"x", "y"`}}, false},
+		"over what it was":    {blind, "PUT", matrixRow{target: whole, body: "x", header: []string{"If-Match", `"x"`}}, true},
+		"over whatever":       {blind, "PUT", matrixRow{target: whole, body: "x", header: []string{"If-Match", "*"}}, false},
+		"over one or another": {blind, "PUT", matrixRow{target: whole, body: "x", header: []string{"If-Match", `"x", *`}}, false},
 		"a copy over one":     {overwrite, "PUT", matrixRow{target: whole, header: from}, false},
 		"a rename over one":   {overwrite, "PUT", matrixRow{target: "/source/new?renameObject", header: []string{renameSourceHeader, "k"}}, false},
 		"parts over one":      {overwrite, "POST", matrixRow{target: "/bucket/u?uploadId={upload}", body: partDoc}, false},
