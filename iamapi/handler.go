@@ -234,16 +234,17 @@ func (q *query) allowed(action, on string) bool {
 	return policy.Decide(r, &policy.Policies{Identity: q.who.Policies, Session: q.who.Session, Owner: q.account})
 }
 
-// conditions are the globals, and the policy that is attached or detached.
+// conditions are the globals, the policy that is attached or detached, and the tags that are
+// put or removed.
 func (q *query) conditions(action string) policy.Context {
-	if !strings.HasPrefix(action, "iam:Attach") && !strings.HasPrefix(action, "iam:Detach") {
-		return q.globals()
+	if strings.HasPrefix(action, "iam:Attach") || strings.HasPrefix(action, "iam:Detach") {
+		arn := q.param("PolicyArn")
+		if name, err := q.policyOf(arn); err == nil {
+			arn = policyARN(q.account, name) // a built-in one has another ARN, too
+		}
+		return &trustContext{q.globals(), map[string][]string{"iam:policyarn": {arn}}}
 	}
-	arn := q.param("PolicyArn")
-	if name, err := q.policyOf(arn); err == nil {
-		arn = policyARN(q.account, name) // a built-in one has another ARN, too
-	}
-	return &trustContext{q.globals(), map[string][]string{"iam:policyarn": {arn}}}
+	return &trustContext{q.globals(), q.tagConditions(action)}
 }
 
 func (q *query) globals() *s3api.Globals {

@@ -355,6 +355,29 @@ func TestPolicyARN(t *testing.T) {
 	}
 }
 
+// TestTagConditions: somebody may put some tags and not others, which other policies go by.
+func TestTagConditions(t *testing.T) {
+	r := newRig(t, nil)
+	but := r.user("but", `{"Effect":"Allow","Action":"iam:*","Resource":"*"},{"Effect":"Deny","Action":"iam:*","Resource":"*","Condition":{"ForAnyValue:StringEquals":{"aws:TagKeys":["clearance"]}}}`)
+	one := r.user("one", `{"Effect":"Allow","Action":"iam:*","Resource":"*","Condition":{"StringEquals":{"aws:RequestTag/team":"x"},"ForAllValues:StringEquals":{"aws:TagKeys":["team"]}}}`)
+	trusted := trust(`{"AWS":"`+r.account+`"}`, "")
+	text := doc(`{"Effect":"Allow","Action":"s3:*","Resource":"*"}`)
+	team, clearance := []string{"Tags.member.1.Key", "team", "Tags.member.1.Value", "x"}, []string{"Tags.member.2.Key", "clearance", "Tags.member.2.Value", "top"}
+	for _, row := range [][]string{
+		{"TagUser", "UserName", "but"}, {"CreateUser", "UserName", "new"}, {"CreateRole", "RoleName", "new", "AssumeRolePolicyDocument", trusted},
+		{"CreatePolicy", "PolicyName", "new", "PolicyDocument", text}, {"CreateOpenIDConnectProvider", "Url", "https://localhost", "ClientIDList.member.1", "c"},
+	} {
+		for _, as := range []signer{but, one} {
+			r.fails("AccessDenied", as, row[0], slices.Concat(row[1:], team, clearance)...)
+		}
+		r.ok(one, row[0], slices.Concat(row[1:], team)...)
+	}
+	r.ok(but, "TagUser", slices.Concat([]string{"UserName", "but"}, team)...)
+	r.fails("AccessDenied", but, "UntagUser", "UserName", "but", "TagKeys.member.1", "team", "TagKeys.member.2", "clearance")
+	r.ok(but, "UntagUser", "UserName", "but", "TagKeys.member.1", "team")
+	r.fails("AccessDenied", one, "CreateGroup", slices.Concat([]string{"GroupName", "g"}, team)...) // which has no tags
+}
+
 // TestSignature: what is signed is the body, for the service, at the time.
 func TestSignature(t *testing.T) {
 	r := newRig(t, nil)

@@ -2,6 +2,8 @@ package iamapi
 
 import (
 	"maps"
+	"slices"
+	"strings"
 
 	"github.com/weftstore/weft/identity"
 )
@@ -61,6 +63,27 @@ var taggedKinds = [...]tagged{
 		}
 		return p.Tags, nil
 	}},
+}
+
+// tagConditions are the keys about the tags that an action puts or removes; nil if there are none.
+func (q *query) tagConditions(action string) map[string][]string {
+	name := strings.TrimPrefix(action, "iam:")
+	if strings.HasPrefix(name, "Untag") {
+		return map[string][]string{"aws:tagkeys": q.members("TagKeys", "")}
+	}
+	creates := name == "CreateUser" || name == "CreateRole" || name == "CreatePolicy" || name == "CreateOpenIDConnectProvider"
+	if !creates && !strings.HasPrefix(name, "Tag") {
+		return nil
+	}
+	tags, err := q.tags()
+	if err != nil { // the action will refuse them
+		return nil
+	}
+	values := map[string][]string{"aws:tagkeys": slices.Sorted(maps.Keys(tags))}
+	for k, v := range tags {
+		values["aws:requesttag/"+k] = []string{v}
+	}
+	return values
 }
 
 // tagActions are Tag, Untag and List...Tags.
