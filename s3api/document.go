@@ -17,6 +17,7 @@ type asked struct {
 	tags   map[string]string
 	region string
 	lock   metadata.Lock
+	match  []string // entity tags that the object which is to be deleted must have
 }
 
 // documentKey reports whether a condition key is about the document of a request
@@ -34,6 +35,8 @@ func documentKey(r *Route, key string) bool {
 		return key == "aws:tagkeys" || strings.HasPrefix(key, "aws:requesttag/")
 	case "PutObjectRetention", "PutObjectLegalHold":
 		return strings.HasPrefix(key, "s3:object-lock-")
+	case "DeleteObjects":
+		return key == "s3:if-match"
 	}
 	return false
 }
@@ -112,6 +115,8 @@ func (x *conditions) ofDocument(key string) []string {
 		return optional(d.region, d.region != "")
 	case "s3:requestobjecttagkeys", "aws:tagkeys":
 		return tagKeys(d.tags)
+	case "s3:if-match":
+		return d.match
 	case "s3:object-lock-mode":
 		return optional(lockModeName(d.lock.Mode), d.lock.Mode != metadata.LockNone)
 	case "s3:object-lock-retain-until-date":

@@ -162,6 +162,36 @@ func TestLockConditions(t *testing.T) {
 	}
 }
 
+// TestConditionsOfDeletes: a policy that demands conditional deletes means those of a
+// document's objects, for which a header of the request does not stand.
+func TestConditionsOfDeletes(t *testing.T) {
+	deny := `{"Effect":"Deny","Action":"s3:DeleteObject","Resource":"*","Condition":{"Null":{"s3:if-match":"true"}}}`
+	header := []string{"If-Match", "*"}
+	deletes := func(etag string) matrixRow {
+		body := strings.Replace(deleteDoc, "</Key>", "</Key>"+etag, 1)
+		sum := md5.Sum([]byte(body))
+		return matrixRow{target: "/bucket?delete", body: body, header: []string{"Content-Md5", base64.StdEncoding.EncodeToString(sum[:])}}
+	}
+	spoofed := deletes("")
+	spoofed.header = append(spoofed.header, header...)
+	for name, c := range map[string]struct {
+		method string
+		row    matrixRow
+		ok     bool
+	}{
+		"one":                   {"DELETE", matrixRow{target: "/bucket/k"}, false},
+		"one on condition":      {"DELETE", matrixRow{target: "/bucket/k", header: header}, true},
+		"several":               {"POST", deletes(""), false},
+		"several on condition":  {"POST", deletes("<ETag>x</ETag>"), true},
+		"several with a header": {"POST", spoofed, false},
+	} {
+		cell := newCell(t, userOf(accountA, document(t, allowAll, deny)), "")
+		if got, want := cell.send(c.method, &c.row), map[bool]string{true: "allowed", false: "AccessDenied"}[c.ok]; got != want {
+			t.Errorf("%s: %s, want %s", name, got, want)
+		}
+	}
+}
+
 func holdDoc(status string) string {
 	return "<LegalHold><Status>" + status + "</Status></LegalHold>"
 }

@@ -72,6 +72,7 @@ func (c *call) refuseDeletes(req *deleteRequest) error {
 			return err
 		}
 		c.judged = judgement{}
+		c.document.known, c.document.match = true, item.Cond.IfMatch
 		action := "DeleteObject"
 		if item.VersionID != "" {
 			action = "DeleteObjectVersion"
