@@ -8,40 +8,54 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
 )
 
-// provider is what is remembered of one. Whoever holds turn may ask it.
+// provider is what is remembered of one. Whoever holds turn may ask it, and has tried and err.
 type provider struct {
 	turn  chan struct{}
-	keys  []jose.JSONWebKey
-	read  time.Time // when keys came
 	tried time.Time
 	err   error // of the last try
+
+	mu   sync.Mutex
+	keys []jose.JSONWebKey
+	read time.Time // when keys came
 }
 
 // keys are those that might have made a signature that names id.
 func (v *Verifier) keys(ctx context.Context, issuer, id string) ([]jose.JSONWebKey, error) {
 	p := v.provider(issuer)
+	found, age := p.find(id, v.now())
+	if len(found) > 0 && age < MaxAge {
+		return found, nil
+	}
 	select {
 	case p.turn <- struct{}{}:
-		defer func() { <-p.turn }()
-	case <-ctx.Done():
-		return nil, fmt.Errorf("%w: %w", ErrProvider, ctx.Err())
+	default:
+		if len(found) > 0 && age < MaxStale {
+			return found, nil // somebody asks for newer ones
+		}
+		select {
+		case p.turn <- struct{}{}:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%w: %w", ErrProvider, ctx.Err())
+		}
 	}
+	defer func() { <-p.turn }()
 	now := v.now()
-	found := p.find(id)
-	if (len(found) == 0 || now.Sub(p.read) >= MaxAge) && now.Sub(p.tried) >= MinFetch {
+	found, age = p.find(id, now)
+	if (len(found) == 0 || age >= MaxAge) && now.Sub(p.tried) >= MinFetch {
 		p.tried = now
 		keys, err := v.fetch(ctx, issuer)
 		if p.err = err; err == nil {
-			p.keys, p.read = keys, now
-			found = p.find(id)
+			p.set(keys, now)
+			found, age = p.find(id, now)
 		}
 	}
-	if now.Sub(p.read) >= MaxStale {
+	if age >= MaxStale {
 		if p.err == nil {
 			return nil, ErrProvider
 		}
@@ -50,14 +64,23 @@ func (v *Verifier) keys(ctx context.Context, issuer, id string) ([]jose.JSONWebK
 	return found, nil
 }
 
-// find returns the key with an id, or all of a provider when a token names none.
-func (p *provider) find(id string) (out []jose.JSONWebKey) {
+// find returns the key with an id, or all of a provider when a token names none, and how old
+// they are.
+func (p *provider) find(id string, now time.Time) (out []jose.JSONWebKey, age time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	for i := range p.keys {
 		if id == "" || p.keys[i].KeyID == id {
 			out = append(out, p.keys[i])
 		}
 	}
-	return out
+	return out, now.Sub(p.read)
+}
+
+func (p *provider) set(keys []jose.JSONWebKey, now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.keys, p.read = keys, now
 }
 
 func (v *Verifier) provider(issuer string) *provider {
