@@ -146,6 +146,14 @@ func (f *FS) Clone() *FS {
 	return g
 }
 
+// Revive makes a file system work again after CrashAt with all that was written, synced or
+// not: the process died, and its host did not yet.
+func (f *FS) Revive() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.crash, f.crashed = 0, false
+}
+
 // Crash is the file system as it is found after a crash. The old one answers
 // ErrCrashed from now on. Each unsynced sector and name is kept with
 // probability keep.

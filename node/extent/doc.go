@@ -125,8 +125,9 @@
 // if all their data verifies; else their headers are overwritten, before later
 // records would vouch for them. What follows the last good record is cut off and
 // the file synced, since a process may have died without its host and left
-// records in the page cache alone. Extents are read in the order of their
-// numbers: a tombstone is never in an extent before that of its victim.
+// records in the page cache alone; so are the directories, for the names. Extents
+// are read in the order of their numbers: a tombstone is never in an extent before
+// that of its victim.
 //
 // An own file that the index does not know is entered when its record is whole, and
 // removed when it has none, or has a torn one and is younger than the index.

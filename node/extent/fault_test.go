@@ -291,6 +291,53 @@ func TestKillKeepsPageCache(t *testing.T) {
 	}
 }
 
+// A process dies at any operation, the next one finds its work in the page cache and goes
+// on, and then the host dies: what the second one acknowledged holds.
+func TestKillThenCrash(t *testing.T) {
+	for k := 1; ; k++ {
+		fsys, l := faultfs.New(1<<30), newLedger()
+		fsys.CrashAt(k)
+		first := func() error {
+			if err := Format(fsys, testIdentity); err != nil {
+				return err
+			}
+			tg, err := Open(faultConfig(fsys, ""))
+			if err != nil {
+				return err
+			}
+			defer tg.Close()
+			defer tg.setDown(faultfs.ErrCrashed)
+			return errors.Join(l.store(tg, 1, 100), l.store(tg, 2, testOwn), l.remove(tg, testID(2)))
+		}
+		done := first() == nil
+		fsys.Revive()
+		tg, err := Open(faultConfig(fsys, ""))
+		if err != nil {
+			if errors.Is(err, ErrOffline) {
+				continue // not formatted yet
+			}
+			t.Fatal(err)
+		}
+		if err := errors.Join(l.store(tg, 3, 100), l.remove(tg, testID(2))); err != nil {
+			t.Fatal(err)
+		}
+		tg.setDown(faultfs.ErrCrashed)
+		tg.Close()
+		tg, err = Open(faultConfig(fsys.Crash(rand.New(rand.NewPCG(1, uint64(k))), 0), ""))
+		if err != nil {
+			t.Errorf("kill at %d, open: %v", k, err)
+			continue
+		}
+		if err := l.check(tg); err != nil {
+			t.Errorf("kill at %d: %v", k, err)
+		}
+		tg.Close()
+		if done {
+			return
+		}
+	}
+}
+
 func TestFailEveryOperation(t *testing.T) {
 	for _, failure := range []error{syscall.EIO, syscall.ENOSPC} {
 		for i := 1; ; i++ {

@@ -426,10 +426,13 @@ func (r *recovery) lostOwn() error {
 // finish makes durable what recovery did and chooses where to write.
 func (r *recovery) finish() error {
 	t := r.t
-	if r.changed {
-		if err := t.fs.SyncDir(extentsDir); err != nil {
-			return fmt.Errorf("sync extents: %w", err)
+	// Names, too, may be as a process left them that died without its host.
+	for _, dir := range []string{".", extentsDir} {
+		if err := t.fs.SyncDir(dir); err != nil {
+			return fmt.Errorf("sync names: %w", err)
 		}
+	}
+	if r.changed {
 		if err := t.checkpoint(); err != nil {
 			return err
 		}
