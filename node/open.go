@@ -132,7 +132,7 @@ func logEvents(o OpenOptions, dir string) extent.Events {
 		},
 		Checkpoint: func(entries int, _ time.Duration, err error) {
 			if err != nil {
-				log.Error("index cannot be written, and what is new is kept in memory: look at the state directory", "entries", entries, "err", err)
+				log.Error("index cannot be written, and what is new is kept in memory, within bounds: look at the state directory", "entries", entries, "err", err)
 			}
 		},
 		SyncFailed: func(num uint64, err error) {

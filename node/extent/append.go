@@ -16,6 +16,9 @@ const spanSync = "fsync"
 // claim keeps a chunk id for one writer: ErrExists when it is stored, or being
 // written by somebody else.
 func (t *Target) claim(id ID) error {
+	if err := t.indexRoom(); err != nil {
+		return err
+	}
 	t.mu.Lock()
 	_, busy := t.pending[id]
 	if !busy {

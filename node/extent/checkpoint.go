@@ -42,12 +42,30 @@ func (t *Target) indexError(err error) error {
 	return err
 }
 
+// maxChanges bounds the index changes in memory, as a multiple of CheckpointEntries: commits
+// wait for a checkpoint that is slow, and new chunks are refused while none can be written.
+const maxChanges = 8
+
+// indexRoom is why no new chunk is taken: the index could not be written for so long that
+// its changes would fill the memory. Deletions go on, as they may be what makes room.
+func (t *Target) indexRoom() error {
+	t.mu.RLock()
+	err := t.unwritten
+	few := len(t.frozen)+len(t.delta) < maxChanges*t.cfg.CheckpointEntries
+	t.mu.RUnlock()
+	if err == nil || few {
+		return nil
+	}
+	t.checkpointIfDue(0)
+	return fmt.Errorf("index cannot be written, look at the state directory: %w", err)
+}
+
 // checkpointIfDue starts one beside the commits when enough has changed, and
 // waits for it only when changes pile up.
-func (t *Target) checkpointIfDue() {
+func (t *Target) checkpointIfDue(enough int) {
 	t.mu.Lock()
 	n := len(t.delta)
-	due := n >= t.cfg.CheckpointEntries && !t.tooMany
+	due := n >= enough && !t.tooMany
 	if due {
 		t.tooMany = true
 	}
@@ -59,7 +77,7 @@ func (t *Target) checkpointIfDue() {
 			t.tooMany = false
 			t.mu.Unlock()
 		})
-	} else if n >= 8*t.cfg.CheckpointEntries {
+	} else if n >= maxChanges*t.cfg.CheckpointEntries {
 		t.ckpt.Lock()   // wait for the one that runs
 		t.ckpt.Unlock() //nolint:staticcheck // nothing to do inside
 	}
@@ -96,6 +114,7 @@ func (t *Target) checkpointLocked() error {
 
 	err := t.base.apply(c)
 	t.mu.Lock()
+	t.unwritten = err
 	if err == nil {
 		t.frozen = nil
 	} else {

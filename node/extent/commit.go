@@ -184,7 +184,7 @@ func (c *committer) commit(batch []*record) {
 	for _, r := range batch {
 		r.done <- struct{}{}
 	}
-	t.checkpointIfDue()
+	t.checkpointIfDue(t.cfg.CheckpointEntries)
 }
 
 // place gives every record its offset, and groups them into runs.

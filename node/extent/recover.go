@@ -99,7 +99,9 @@ func (t *Target) recoverFrom(st indexState, known bool) error {
 		if err := r.openShared(num); err != nil {
 			return fmt.Errorf("extent %d: %w", num, err)
 		}
-		r.progress()
+		if err := r.progress(); err != nil {
+			return err
+		}
 	}
 	for _, num := range r.own {
 		if _, ok := st.own[num]; !ok {
@@ -107,7 +109,9 @@ func (t *Target) recoverFrom(st indexState, known bool) error {
 				return fmt.Errorf("extent %d: %w", num, err)
 			}
 		}
-		r.progress()
+		if err := r.progress(); err != nil {
+			return err
+		}
 	}
 	if err := r.lostOwn(); err != nil {
 		return err
@@ -154,15 +158,16 @@ func (r *recovery) list() error {
 }
 
 // progress reports, and keeps memory bounded while an index is rebuilt.
-func (r *recovery) progress() {
+func (r *recovery) progress() error {
 	t := r.t
 	r.done++
 	if t.cfg.Events.Scanned != nil {
 		t.cfg.Events.Scanned(r.done, len(r.shared)+len(r.own), r.records)
 	}
 	if len(t.delta) >= 4*t.cfg.CheckpointEntries {
-		_ = t.checkpoint() // tried again at the end
+		return t.checkpoint()
 	}
+	return nil
 }
 
 // blank tells an extent file that a crash left before its header was synced

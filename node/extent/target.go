@@ -45,7 +45,8 @@ type Config struct {
 	// that were read lately; 8 MiB when 0.
 	CacheBytes int64
 	// CheckpointEntries is how many index changes are kept in memory; 65,536
-	// when 0.
+	// when 0. New chunks are refused when there are eight times as many and the
+	// index cannot be written.
 	CheckpointEntries int
 	// OpenFiles bounds the extents kept open for reading; 256 when 0.
 	OpenFiles int
@@ -140,8 +141,9 @@ type Target struct {
 	live    int64
 	ownings int // own-file extents
 
-	changes uint64
-	tooMany bool // a checkpoint is due or running
+	changes   uint64
+	tooMany   bool  // a checkpoint is due or running
+	unwritten error // why the last checkpoint failed
 
 	syncs, commits atomic.Uint64
 

@@ -290,7 +290,7 @@ func (w *Writer) commitOwn(r *record) error {
 	t.mu.Unlock()
 	t.syncs.Add(1)
 	t.commits.Add(1)
-	t.checkpointIfDue()
+	t.checkpointIfDue(t.cfg.CheckpointEntries)
 	return nil
 }
 
