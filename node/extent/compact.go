@@ -260,10 +260,10 @@ func (t *Target) bury() (int64, error) {
 		if err := t.guard(); err != nil {
 			return total, err
 		}
-		t.files.drop(num)
 		if err := t.fs.Remove(extentName(num, false)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return total, fmt.Errorf("remove extent %d: %w", num, err)
 		}
+		t.files.drop(num) // now that no reader opens it again
 		if err := t.fs.SyncDir(extentsDir); err != nil {
 			return total, err
 		}

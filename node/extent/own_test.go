@@ -3,6 +3,7 @@ package extent
 import (
 	"context"
 	"errors"
+	"path"
 	"path/filepath"
 	"sync"
 	"syscall"
@@ -175,6 +176,56 @@ func TestDeleteTooLate(t *testing.T) {
 		}
 		if err := l.check(tg); err != nil {
 			t.Errorf("%d bytes: %v", size, err)
+		}
+	}
+}
+
+// hookRemove calls a function before a file is removed.
+type hookRemove struct {
+	vfs.FS
+	before func(name string)
+}
+
+func (f *hookRemove) Remove(name string) error {
+	f.before(name)
+	return f.FS.Remove(name)
+}
+
+// A read that comes just before a file is removed must not leave it open: its space would
+// not come back.
+func TestRemovedFileIsClosed(t *testing.T) {
+	hook := &hookRemove{FS: formatted(t, 1<<30)}
+	cfg := faultConfig(nil, "")
+	cfg.FS = hook
+	tg, err := Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tg.Close()
+	var removed []uint64
+	hook.before = func(name string) {
+		num, own, _ := parseExtentName(path.Base(name))
+		h, err := tg.files.acquire(num, own)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tg.files.release(h)
+		removed = append(removed, num)
+	}
+	l := newLedger()
+	halfDead(t, tg, l)
+	if err := errors.Join(l.store(tg, 1000, testOwn), l.remove(tg, testID(1000))); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tg.Compact(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	if len(removed) < 2 {
+		t.Fatal("the load does too little")
+	}
+	for _, num := range removed {
+		if tg.files.open[num] != nil {
+			t.Errorf("extent %d is still open", num)
 		}
 	}
 }

@@ -353,13 +353,13 @@ func (t *Target) unlinkOwn(own map[ID]loc) error {
 	}
 	var first error
 	for id, at := range own {
-		t.files.drop(at.extent)
 		if err := t.fs.Remove(extentName(at.extent, true)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			delete(own, id)
 			if first == nil {
 				first = fmt.Errorf("remove extent %d: %w", at.extent, err)
 			}
 		}
+		t.files.drop(at.extent) // now that no reader opens it again
 	}
 	if err := t.fs.SyncDir(extentsDir); err != nil {
 		return err
