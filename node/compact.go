@@ -2,7 +2,9 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"sync"
 	"time"
 )
 
@@ -10,26 +12,37 @@ import (
 // for longer after a refused write.
 const lookFull = 5 * time.Second
 
-// compactLoop gives dead space back in the background, a target at a time, until
-// ctx ends.
+// compactLoop gives dead space back in the background until ctx ends: on all targets
+// one after the other, and on a full one without waiting for them.
 func (s *Service) compactLoop(ctx context.Context) {
 	look := min(lookFull, s.cfg.CompactEvery)
 	tick := time.NewTicker(look)
 	defer tick.Stop()
+	var round sync.Mutex // held while the targets have their turns
 	for rounds := time.Duration(1); ; rounds++ {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		all := rounds*look >= s.cfg.CompactEvery
+		all := rounds*look >= s.cfg.CompactEvery && round.TryLock()
+		var turns []*target
+		for _, t := range s.targets.Load().order {
+			switch state := t.status(s.writers).State; {
+			case state == Full:
+				s.loops.Go(func() { s.compactOne(t.ctx, t) })
+			case all && state == Online:
+				turns = append(turns, t)
+			}
+		}
 		if all {
 			rounds = 0
-		}
-		for _, t := range s.targets.Load().order {
-			if state := t.status(s.writers).State; state == Full || (all && state == Online) {
-				s.compactOne(t.ctx, t)
-			}
+			s.loops.Go(func() {
+				defer round.Unlock()
+				for _, t := range turns {
+					s.compactOne(t.ctx, t)
+				}
+			})
 		}
 	}
 }
@@ -44,7 +57,7 @@ func (s *Service) compactOne(ctx context.Context, t *target) {
 		err = ctx.Err()
 	}
 	t.leave(x, kindWrite, err)
-	if err != nil && !ended(ctx) {
+	if err != nil && !ended(ctx) && !errors.Is(err, ErrBusy) {
 		s.cfg.Logger.Warn("compaction failed", "target", t.uuid, "dir", t.dir, "err", err)
 	}
 }

@@ -133,6 +133,48 @@ func TestCompactLoop(t *testing.T) {
 	})
 }
 
+// A target that takes long, or hangs, keeps no full one from being compacted.
+func TestCompactFullBesideSlow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, func(c *Config) { c.CompactEvery = time.Minute })
+		r.fake.inject(func(op string) error {
+			if op == "compact" {
+				return errLong
+			}
+			return nil
+		})
+		other := newFake(seq(2))
+		var runs atomic.Int64
+		other.inject(func(op string) error {
+			switch op {
+			case "compact":
+				runs.Add(1)
+			case "append":
+				return extent.ErrFull
+			}
+			return nil
+		})
+		r.opened.Store(other)
+		id, err := r.s.Add(t.Context(), "other", AddOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		pass(61 * time.Second)
+		before := runs.Load()
+		src, crcs := r.data(100)
+		if err := r.client.Target(id).Append(t.Context(), testID(1), nil, src, crcs); !errors.Is(err, extent.ErrFull) {
+			t.Fatal(err)
+		}
+		pass(6 * time.Second)
+		if n := runs.Load() - before; n != 1 {
+			t.Errorf("%d compactions of the full target, want 1", n)
+		}
+		if err := r.s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // A target is removed at once while it is compacted, whoever asked for that.
 func TestRemoveEndsCompaction(t *testing.T) {
 	for _, asked := range []bool{false, true} {
