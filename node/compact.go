@@ -70,7 +70,7 @@ func (t *target) compact(ctx context.Context, x *session, rate int64) (int64, er
 	defer t.compacting.Unlock()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(t.ctx, cancel)() // the removal of the target waits for us
+	defer context.AfterFunc(x.ctx, cancel)() // the end of the session waits for us
 	n, err := x.b.Compact(ctx, rate)
 	if n > 0 {
 		t.fullUntil.Store(0)

@@ -54,6 +54,8 @@ type target struct {
 type session struct {
 	b   Backend
 	use sync.RWMutex
+	ctx context.Context // ends with the session, before the requests under way do
+	end context.CancelFunc
 }
 
 func newTarget(s *Service, dir string, o AddOptions) *target {
@@ -157,7 +159,9 @@ func (t *target) checkSoon() {
 func (t *target) serve(b Backend) {
 	t.health.set(Online, "", t.svc.cfg.Now())
 	t.refreshUsage(b)
-	t.cur.Store(&session{b: b})
+	x := &session{b: b}
+	x.ctx, x.end = context.WithCancel(t.ctx)
+	t.cur.Store(x)
 }
 
 // drop ends the session: no request begins from now on. The caller closes it.
@@ -166,6 +170,7 @@ func (t *target) drop() *session { return t.cur.Swap(nil) }
 // close waits for the requests under way, aborts the session's writers and
 // closes the backend.
 func (x *session) close(w *writers) error {
+	x.end()
 	x.use.Lock() // for good
 	w.abortSession(x)
 	return x.b.Close()

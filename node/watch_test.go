@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -164,6 +165,37 @@ func TestOpenVerdicts(t *testing.T) {
 			if got := r.state(); got != Online {
 				t.Errorf("after %v: %v", tc.err, got)
 			}
+		}
+	})
+}
+
+// A target that fails one check comes back at the next, though it was being compacted,
+// which may take hours.
+func TestLostSessionEndsCompaction(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig, _ *syncBuffer) {
+		var lost atomic.Bool
+		r.fake.inject(func(op string) error {
+			switch {
+			case op == "compact":
+				return errLong
+			case op == "check" && !lost.Swap(true):
+				return syscall.EIO
+			}
+			return nil
+		})
+		ended := make(chan error, 1)
+		go func() { _, err := r.target.Compact(t.Context(), 0); ended <- err }()
+		pass(5 * time.Second)
+		if s := r.state(); s != Online || !lost.Load() {
+			t.Errorf("%v after a failed check", s)
+		}
+		select {
+		case err := <-ended:
+			if err == nil {
+				t.Error("the compaction was told to be done")
+			}
+		default:
+			t.Error("the compaction goes on")
 		}
 	})
 }
