@@ -27,7 +27,7 @@ type extent struct {
 	allocated int64   // reserved on disk so far
 	heads     int64   // room kept for the headers of unfinished writers
 	writers   int     // unfinished writers and commits under way
-	failed    bool    // a write or sync failed: nothing more is written
+	failed    bool    // a write or sync failed, or the header is damaged: nothing more is written
 	sealed    bool    // not the active extent any more
 
 	// Guarded by Target.mu.

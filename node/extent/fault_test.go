@@ -469,3 +469,35 @@ func TestZeroedHeaderIsDamage(t *testing.T) {
 		t.Errorf("%s is there: %v; %d extents were called damaged", name, ok, damaged)
 	}
 }
+
+// The block with both copies of an extent's header is damaged. The index has what is
+// needed to read on, but what is written from then on must not need the index.
+func TestDamagedHeaderTakesNoMore(t *testing.T) {
+	fsys, l := formatted(t, 1<<30), newLedger()
+	index := filepath.Join(t.TempDir(), "index")
+	for n := range uint64(2) {
+		tg, err := Open(faultConfig(fsys, index))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := l.store(tg, n, 100); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.check(tg); err != nil {
+			t.Fatal(err)
+		}
+		tg.Close()
+		if n == 0 {
+			fsys.Flip(extentName(1, false), 20, 1)
+			fsys.Flip(extentName(1, false), headerCopy+20, 1)
+		}
+	}
+	tg, err := Open(faultConfig(fsys, "")) // the index is lost
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tg.Close()
+	if err := tg.Verify(context.Background(), testID(1)); err != nil {
+		t.Errorf("what was stored after the damage: %v", err)
+	}
+}

@@ -243,14 +243,14 @@ func (r *recovery) openShared(num uint64) error {
 		if !known {
 			return r.strange(h, err)
 		}
-		// The index has all that the header has.
+		// The index has all that the header has, but may get lost: nothing more goes in here.
 		hdr = extentHeader{number: num, salt: old.salt}
 		if t.cfg.Events.Corrupt != nil {
 			t.cfg.Events.Corrupt(ID{}, num, err)
 		}
 	}
 	e := &extent{
-		num: num, salt: hdr.salt, seed: hdr.seed(), sealed: true, dirty: !known,
+		num: num, salt: hdr.salt, seed: hdr.seed(), sealed: true, failed: err != nil, dirty: !known,
 		tail: headerBlock, durable: headerBlock, tombs: make(map[uint64]int64),
 	}
 	if known {
@@ -446,7 +446,7 @@ func (r *recovery) finish() error {
 		return nil
 	}
 	e := t.extents[r.shared[len(r.shared)-1]]
-	if e == nil || e.tail+2*t.slack() > t.cfg.ExtentSize {
+	if e == nil || e.failed || e.tail+2*t.slack() > t.cfg.ExtentSize {
 		return nil
 	}
 	h, err := t.files.acquire(e.num, false)
