@@ -181,8 +181,8 @@ func (s *Store) deleteChunks(perTarget map[metadata.TargetID][]extent.ID) map[me
 				t.inflight.Add(1)
 				err = api.Delete(ctx, chunks)
 				t.inflight.Add(-1)
+				s.note(t, "delete", err)
 			}
-			s.note(t, "delete", err)
 			results <- outcome{id, err}
 		})
 	}

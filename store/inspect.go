@@ -163,6 +163,9 @@ func (s *Store) stat(ctx context.Context, api Target, id extent.ID) (extent.Info
 
 // fate looks at one shard.
 func (s *Store) fate(ctx context.Context, t *target, p *metadata.Part, shard int, deep bool, th *throttle) shardFate {
+	if t == nil {
+		return shardMissing // its target was removed meanwhile
+	}
 	away := shardAway
 	if t.drains {
 		away = shardMissing // nobody waits for it: the shard is made anew elsewhere

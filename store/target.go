@@ -56,8 +56,12 @@ func newTarget(c TargetConfig) *target {
 	return t
 }
 
-// get returns the Target, or nil while it is away.
+// get returns the Target, or nil while it is away. A nil target is one that was removed
+// since it was looked at.
 func (t *target) get() Target {
+	if t == nil {
+		return nil
+	}
 	if p := t.api.Load(); p != nil {
 		return *p
 	}
