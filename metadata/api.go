@@ -11,6 +11,9 @@ type PutResult struct {
 	// VersionID as S3 shows it: "" in a bucket that was never versioned, "null"
 	// while versioning is suspended, else 32 hexadecimal digits.
 	VersionID string
+	// Repeated: another completion of the upload was first, and nothing refers to the
+	// version that was given.
+	Repeated bool
 }
 
 // DeleteResult tells what a delete did.

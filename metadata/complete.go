@@ -40,7 +40,7 @@ func (db *DB) PrepareComplete(ctx context.Context, bucket, key string, id Upload
 // A zero v.Size, v.PartCount or v.MD5 is filled in; other values must agree with the
 // parts. Parts of the upload that are not listed become garbage. Completing again the
 // upload that made the current version, with the same parts, gives the same result
-// and changes nothing.
+// and changes nothing: v is not used when it is Repeated.
 //
 // Errors as PrepareComplete, but for *CompletedError, and as Put; ErrStale if a part
 // is not in the Set that PrepareComplete saw or v does not agree with the parts.
@@ -57,6 +57,7 @@ func (db *DB) Complete(ctx context.Context, bucket, key string, id UploadID, par
 			var again *CompletedError
 			if errors.As(err, &again) {
 				res = again.Result
+				res.Repeated = again.Version.ID != v.ID
 				return nil
 			}
 			return err

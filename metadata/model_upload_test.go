@@ -148,6 +148,9 @@ func (m *model) completeAgain(u *modelUpload) {
 	if m.check("complete again", err, want) && m.state != metadata.Unversioned && res.VersionID != cur.show() {
 		m.t.Errorf("complete again gave %q, want %q", res.VersionID, cur.show())
 	}
+	if res.Repeated != again {
+		m.t.Errorf("complete again: repeated %v, want %v", res.Repeated, again)
+	}
 }
 
 // readParts asks for a random range and for each part.

@@ -121,6 +121,10 @@ func (s *Store) Complete(ctx context.Context, req *CompleteRequest) (*PutResult,
 		return nil, s.unmade(err, &manifest.part)
 	}
 	s.settled(manifest.part.Set)
+	if res.Repeated {
+		s.discard(manifest.part.Set, manifest.part.Targets)
+		return resultOf(&v, res), nil
+	}
 	s.kickGC()
 	if manifest.lost != 0 {
 		ref := metadata.PartRef{BucketID: bucket.ID, Key: v.Key, Version: v.ID, Set: manifest.part.Set}
