@@ -60,17 +60,21 @@ func mayExist(err error) bool {
 	return true
 }
 
-// deleteChunk is discard for one chunk of a set: what a write gave up, or what moved. The
-// others may well be referred to.
+// deleteChunk is discard for one chunk of a set, which a write gave up. The others may well be
+// referred to.
 func (s *Store) deleteChunk(t *target, id extent.ID) {
 	s.work.Go(func() {
-		if s.deleteLone(context.Background(), t, id) {
-			return
+		if !s.deleteLone(context.Background(), t, id) {
+			s.addGarbage(s.loneGarbage(t, id))
 		}
-		targets := make([]metadata.TargetID, max(int(id.Index)+1, 2)) // so that lone knows it
-		targets[id.Index] = t.id
-		s.addGarbage(metadata.Garbage{Set: metadata.SetID(id.Set), Targets: targets, Since: s.now()})
 	})
+}
+
+// loneGarbage is the entry of the garbage queue for one chunk of a set.
+func (s *Store) loneGarbage(t *target, id extent.ID) metadata.Garbage {
+	targets := make([]metadata.TargetID, max(int(id.Index)+1, 2)) // so that lone knows it
+	targets[id.Index] = t.id
+	return metadata.Garbage{Set: metadata.SetID(id.Set), Targets: targets, Since: s.now()}
 }
 
 // lone is the shard of an entry of the garbage queue that has one chunk of several, else -1.
@@ -136,12 +140,12 @@ func (s *Store) tryDelete(t *target, id extent.ID) bool {
 	return err == nil
 }
 
-// addGarbage queues a set for deletion.
-func (s *Store) addGarbage(g metadata.Garbage) {
+// addGarbage queues chunks of a set for deletion.
+func (s *Store) addGarbage(list ...metadata.Garbage) {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 	defer cancel()
-	if err := s.meta.AddGarbage(ctx, []metadata.Garbage{g}); err != nil {
-		s.log.Error("chunks are left over, the consistency check will find them", "set", g.Set, "error", err)
+	if err := s.meta.AddGarbage(ctx, list); err != nil {
+		s.log.Error("chunks are left over, the consistency check will find them", "set", list[0].Set, "error", err)
 		return
 	}
 	s.kickGC()

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"testing"
@@ -129,6 +130,47 @@ func TestRemovedUnderAWrite(t *testing.T) {
 	}
 	if res := mustCheck(t, r, true); !res.Clean() {
 		t.Fatalf("%+v", res)
+	}
+	r.mustGet("k", body)
+}
+
+// Whoever opened an object before its shards are moved, all of them, reads it to the end.
+func TestDrainUnderRead(t *testing.T) {
+	r := newRig(t, rigOptions{layout: "ec:2+2", targets: 8})
+	defer r.close()
+	body := testBody(1<<20, 1)
+	if err := r.put("k", body); err != nil {
+		t.Fatal(err)
+	}
+	o, err := r.Open(t.Context(), "b", "k", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := o.Version.Inline.Targets
+	for _, id := range old {
+		r.drainTarget(int(id)-1, false)
+	}
+	if res, err := r.Drain(t.Context(), RepairOptions{}, nil); err != nil || res.Shards != 4 || res.Waiting+res.Failed > 0 {
+		t.Fatalf("%+v, %v", res, err)
+	}
+	c := &collector{s: r.Store, partly: map[metadata.SetID]bool{}}
+	if _, err := c.batch(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	st, err := o.Read(t.Context(), 0, int64(len(body)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(st); err != nil || !bytes.Equal(got, body) {
+		t.Fatalf("%d bytes of %d: %v", len(got), len(body), err)
+	}
+	_ = st.Close()
+	o.Close()
+	for _, id := range old {
+		waitFor(t, func() bool {
+			r.Kick()
+			return r.targets[id-1].count() == 0
+		})
 	}
 	r.mustGet("k", body)
 }

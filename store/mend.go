@@ -302,13 +302,18 @@ func (m *mend) publish(ctx context.Context, commit func(context.Context, *mendJo
 	return err
 }
 
-// leave deletes the chunks of shards that have moved.
+// leave makes garbage of the chunks of shards that have moved: whoever opened the part before
+// reads them, and may need them all.
 func (m *mend) leave() {
+	var left []metadata.Garbage
 	for i := range m.jobs {
 		shard := m.jobs[i].shard
 		if old := m.s.target(m.in.part.Targets[shard]); m.moves(shard) && old != nil {
-			m.s.deleteChunk(old, m.id(shard))
+			left = append(left, m.s.loneGarbage(old, m.id(shard)))
 		}
+	}
+	if len(left) > 0 {
+		m.s.addGarbage(left...)
 	}
 }
 

@@ -254,10 +254,11 @@ func TestRepairMovesMisplacedShards(t *testing.T) {
 	for key, data := range objects {
 		r.mustGet(key, data)
 	}
-	r.close() // waits for the deletion of what moved
-	if n := r.stored(); n != int(res.Shards) {
-		t.Errorf("%d chunks are stored, want %d", n, res.Shards)
-	}
+	waitFor(t, func() bool { // what moved is deleted
+		r.Kick()
+		return r.stored() == int(res.Shards)
+	})
+	r.close()
 }
 
 // A part whose target is away waits, though nothing of it is known to be lost.
