@@ -310,6 +310,11 @@ func TestRepairAfterRename(t *testing.T) {
 	if res := mustCheck(t, r, true); !res.Clean() {
 		t.Fatalf("check: %+v", res)
 	}
+	waitFor(t, func() bool { // the manifest before is gone
+		r.Kick()
+		list, err := r.db.Garbage(t.Context(), 10)
+		return err == nil && len(list) == 0
+	})
 	var bad int64
 	for _, c := range r.targets[2].chunks {
 		c.corrupt = true
