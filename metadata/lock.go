@@ -90,7 +90,8 @@ func (c *LockChange) Apply(l Lock, now time.Time) (Lock, error) {
 // out, and part the chunk set that says so on the targets; the part before it becomes
 // garbage. It returns the version's id as S3 shows it.
 //
-// ErrLocked; ErrStale when the lock came out as something else than want; ErrOvertaken; errors as Get.
+// ErrLocked; ErrStale when the lock came out as something else than want, or part is not newer
+// than the one before, by which a rebuild goes; ErrOvertaken; errors as Get.
 func (db *DB) SetLock(ctx context.Context, bucket, key, id string, c LockChange, want Lock, part *Part) (string, error) {
 	var shown string
 	err := db.updateIn(ctx, "set lock", bucket, func(t Txn, s *scratch, b *Bucket) error {
@@ -105,7 +106,7 @@ func (db *DB) SetLock(ctx context.Context, bucket, key, id string, c LockChange,
 		if err != nil {
 			return err
 		}
-		if !lock.equal(&want) {
+		if old := v.LockPart; !lock.equal(&want) || old != nil && part != nil && !part.Modified.After(old.Modified) {
 			return ErrStale
 		}
 		o := object{db: db, t: t, s: s, bucket: b, key: key}
