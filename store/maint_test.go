@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -399,5 +400,72 @@ func TestSnapshotsAreNoOrphans(t *testing.T) {
 	}
 	if res := mustCheck(t, r, true); !res.Clean() || res.Orphans != 0 {
 		t.Fatalf("check: %+v", res)
+	}
+}
+
+// failingKV fails the second record of a piece of a snapshot.
+type failingKV struct {
+	*memKV
+	pieces int
+}
+
+type failingTxn struct {
+	metadata.Txn
+	kv *failingKV
+}
+
+func (t failingTxn) Put(k, v []byte) error {
+	if k[0] == 's' {
+		if t.kv.pieces++; t.kv.pieces == 2 {
+			return metadata.ErrUnavailable
+		}
+	}
+	return t.Txn.Put(k, v)
+}
+
+func (kv *failingKV) Update(ctx context.Context, fn func(metadata.Txn) error) error {
+	return kv.memKV.Update(ctx, func(t metadata.Txn) error { return fn(failingTxn{t, kv}) })
+}
+
+// Fault model: the metadata does not answer while the pieces of a snapshot are recorded. What
+// came of it takes the place of no snapshot that is whole.
+func TestHalfSnapshotIsNotKept(t *testing.T) {
+	r := newRig(t, rigOptions{layout: "replica:2", block: 1 << 20})
+	defer r.close()
+	for i := range 80 { // more metadata than one piece
+		_, err := r.db.Put(t.Context(), "b", &metadata.Version{Key: fmt.Sprint("k", i), ID: r.db.NewVersionID(),
+			Inline: &metadata.Part{Number: 1, K: 1, Targets: []metadata.TargetID{1}}, UserMeta: map[string]string{"m": string(testBody(60<<10, 1))}}, metadata.Condition{})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := r.Snapshot(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	before, err := r.db.SnapshotSeqs(t.Context())
+	if err != nil || len(before) != 1 {
+		t.Fatal(before, err)
+	}
+	if _, err := r.db.SnapshotPart(t.Context(), before[0], 1); err != nil {
+		t.Fatal("the metadata is one piece: ", err)
+	}
+	c := r.cfg
+	c.Meta, _ = metadata.New(&failingKV{memKV: r.kv}, metadata.Options{})
+	other, err := New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Snapshot(t.Context()); !errors.Is(err, metadata.ErrUnavailable) {
+		t.Fatal(err)
+	}
+	if err := other.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Snapshot(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	after, err := r.db.SnapshotSeqs(t.Context())
+	if err != nil || len(after) != keepSnapshots || after[0] != before[0] {
+		t.Fatalf("%v are kept, %v is the whole one before; %v", after, before, err)
 	}
 }

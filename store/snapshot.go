@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -100,7 +101,7 @@ func (s *Store) allChanges(ctx context.Context) (changes string, clock int64, er
 // dropSnapshots keeps the newest up to the one that was just taken. What is newer is of a clock
 // that was ahead: a rebuild would take what was written since for older.
 func (s *Store) dropSnapshots(ctx context.Context, taken uint64) error {
-	seqs, err := s.meta.SnapshotSeqs(ctx)
+	seqs, err := s.wholeSnapshots(ctx)
 	past, _ := slices.BinarySearch(seqs, taken+1)
 	for i := 0; err == nil && i < len(seqs); i++ {
 		if i < past-keepSnapshots || i >= past {
@@ -109,6 +110,24 @@ func (s *Store) dropSnapshots(ctx context.Context, taken uint64) error {
 	}
 	s.kickGC()
 	return err
+}
+
+// wholeSnapshots lists the snapshots, oldest first, and drops those of which not all pieces were
+// recorded.
+func (s *Store) wholeSnapshots(ctx context.Context) (whole []uint64, err error) {
+	seqs, err := s.meta.SnapshotSeqs(ctx)
+	for _, seq := range seqs {
+		_, err := s.meta.SnapshotPart(ctx, seq, 0)
+		if errors.Is(err, metadata.ErrStale) {
+			err = s.meta.DropSnapshot(ctx, seq)
+		} else {
+			whole = append(whole, seq)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return whole, err
 }
 
 // snapshotWriter cuts a stream into chunk sets. Its records are made at the end, as
@@ -158,10 +177,11 @@ func (w *snapshotWriter) flush(last bool) error {
 	return nil
 }
 
+// publish records the pieces, the first one last: without it a snapshot is not whole.
 func (w *snapshotWriter) publish() error {
 	ctx, cancel := w.s.commitContext(w.ctx, w.term)
 	defer cancel()
-	for i := range w.parts {
+	for i := len(w.parts) - 1; i >= 0; i-- {
 		if err := w.s.meta.AddSnapshotPart(ctx, w.seq, uint32(i), &w.parts[i]); err != nil {
 			return err
 		}
