@@ -9,6 +9,7 @@ import (
 	"math/bits"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -499,6 +500,23 @@ func TestDamageWhileMetadataIsAway(t *testing.T) {
 		}
 		r.close()
 	})
+}
+
+// What the metadata refuses for lack of room, or as too large, it has not: no chunk stays.
+func TestMetadataRefuses(t *testing.T) {
+	for refusal, want := range map[error]error{
+		syscall.ENOSPC: ErrFull, syscall.EDQUOT: ErrFull, syscall.EFBIG: ErrFull, metadata.ErrTooLarge: metadata.ErrTooLarge,
+	} {
+		r := newRig(t, rigOptions{layout: "ec:2+2"})
+		r.kv.fail = fmt.Errorf("commit: %w", refusal)
+		if err := r.put("k", testBody(20_000, 1)); !errors.Is(err, want) {
+			t.Fatalf("%v: %v", refusal, err)
+		}
+		r.close() // waits for the deletion
+		if n, pinned := r.stored(), len(r.pins.list()); n != 0 || pinned != 0 {
+			t.Errorf("%v: %d chunks are left, %d sets are pinned", refusal, n, pinned)
+		}
+	}
 }
 
 // TestRepairBesideGarbage: the target that failed a shard of a put, and could not be told to

@@ -73,8 +73,8 @@ func (s *Store) Put(ctx context.Context, req *PutRequest) (*PutResult, error) {
 // error for the caller. When the outcome is not certain the chunks stay, and stay
 // pinned, as the record may come yet: to lose space is better than to lose data.
 func (s *Store) unmade(err error, p *metadata.Part) error {
-	if errors.Is(err, syscall.ENOSPC) {
-		// The engine allocates before it commits, so nothing was committed.
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG) {
+		// Engines make room before they commit, so nothing was committed.
 		s.settled(p.Set)
 		s.discard(p.Set, p.Targets)
 		return fmt.Errorf("%w: %w", ErrFull, err)
@@ -88,7 +88,7 @@ func (s *Store) unmade(err error, p *metadata.Part) error {
 		metadata.ErrNoSuchBucket, metadata.ErrPrecondition, metadata.ErrNoSuchKey, metadata.ErrNoSuchUpload,
 		metadata.ErrOutboxFull, metadata.ErrInvalidPart, metadata.ErrInvalidPartOrder, metadata.ErrPartTooSmall, metadata.ErrStale,
 		metadata.ErrLocked, metadata.ErrNoSuchVersion, metadata.ErrQuota, metadata.ErrVersioned, metadata.ErrTokenReused,
-		metadata.ErrInvalidKey, metadata.ErrReplaced,
+		metadata.ErrInvalidKey, metadata.ErrReplaced, metadata.ErrTooLarge,
 	} {
 		if errors.Is(err, refused) {
 			s.settled(p.Set)

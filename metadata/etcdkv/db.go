@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
@@ -206,7 +207,7 @@ func (d *DB) explain(op string, err error) error {
 	case Passing(err) && !errors.Is(err, metadata.ErrUnavailable):
 		err = fmt.Errorf("%w: %w", metadata.ErrUnavailable, err)
 	case errors.Is(err, rpctypes.ErrNoSpace):
-		err = fmt.Errorf("%w: compact and defragment etcd or raise --quota-backend-bytes, then disarm the alarm", err)
+		err = fmt.Errorf("%w: %w: compact and defragment etcd or raise --quota-backend-bytes, then disarm the alarm", syscall.ENOSPC, err)
 	}
 	return fmt.Errorf("etcdkv: %s: %w", op, err)
 }

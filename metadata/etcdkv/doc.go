@@ -63,6 +63,7 @@
 //
 // The context's, as long as nothing was sent to be committed; what the function
 // returns, as it is; metadata.ErrFenced; metadata.ErrClosed; metadata.ErrTooLarge when etcd refuses the
-// size (--max-request-bytes, 1.5 MiB); [ErrSnapshotGone]; metadata.ErrUnknown; etcd's own.
+// size (--max-request-bytes, 1.5 MiB); syscall.ENOSPC when etcd's quota is reached, and nothing was
+// committed; [ErrSnapshotGone]; metadata.ErrUnknown; etcd's own.
 // None has the password in it.
 package etcdkv

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"github.com/weftstore/weft/metadata"
@@ -273,6 +274,28 @@ func TestDeleteLongKeys(t *testing.T) {
 	for i := range res {
 		if !res[i].DeleteMarker || res[i].Err != nil {
 			t.Fatalf("item %d: %+v", i, res[i])
+		}
+	}
+}
+
+// TestFull: etcd's quota is reached, and what it refuses for that is known as such, before and
+// after it raised its alarm.
+func TestFull(t *testing.T) {
+	d := startEtcd(t, "http", "--quota-backend-bytes", fmt.Sprint(4<<20)).open(t)
+	refused := 0
+	for i := 0; refused < 3; i++ {
+		if i == 100 {
+			t.Fatal("never full")
+		}
+		err := d.Update(t.Context(), func(txn metadata.Txn) error {
+			return txn.Put(fmt.Appendf(nil, "%d", i), make([]byte, 256<<10))
+		})
+		if err == nil {
+			continue
+		}
+		refused++
+		if !errors.Is(err, syscall.ENOSPC) || errors.Is(err, metadata.ErrUnknown) {
+			t.Fatalf("a full etcd: %v", err)
 		}
 	}
 }
