@@ -519,6 +519,20 @@ func TestMetadataRefuses(t *testing.T) {
 	}
 }
 
+// Fault model: the disk of the metadata is full when it syncs what was committed. A restart may
+// show the record, so the chunks stay.
+func TestFullAfterCommit(t *testing.T) {
+	r := newRig(t, rigOptions{layout: "ec:2+2"})
+	r.kv.fail = fmt.Errorf("sync: %w: %w", metadata.ErrUnknown, syscall.ENOSPC)
+	if err := r.put("k", testBody(20_000, 1)); !errors.Is(err, metadata.ErrUnknown) {
+		t.Fatal(err)
+	}
+	r.close() // waits for a deletion
+	if n := r.stored(); n != 4 {
+		t.Errorf("%d of 4 chunks are left", n)
+	}
+}
+
 // TestRepairBesideGarbage: the target that failed a shard of a put, and could not be told to
 // delete what it may have of it, gets the shard from a repair. What was to be deleted before
 // is not the new one.

@@ -73,8 +73,8 @@ func (s *Store) Put(ctx context.Context, req *PutRequest) (*PutResult, error) {
 // error for the caller. When the outcome is not certain the chunks stay, and stay
 // pinned, as the record may come yet: to lose space is better than to lose data.
 func (s *Store) unmade(err error, p *metadata.Part) error {
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG) {
-		// Engines make room before they commit, so nothing was committed.
+	full := errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG)
+	if full && !errors.Is(err, metadata.ErrUnknown) {
 		s.settled(p.Set)
 		s.discard(p.Set, p.Targets)
 		return fmt.Errorf("%w: %w", ErrFull, err)
