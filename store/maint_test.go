@@ -403,9 +403,10 @@ func TestSnapshotsAreNoOrphans(t *testing.T) {
 	}
 }
 
-// failingKV fails the second record of a piece of a snapshot.
+// failingKV fails the second record of a piece of a snapshot, or commits it and does not tell.
 type failingKV struct {
 	*memKV
+	mute   bool
 	pieces int
 }
 
@@ -416,7 +417,7 @@ type failingTxn struct {
 
 func (t failingTxn) Put(k, v []byte) error {
 	if k[0] == 's' {
-		if t.kv.pieces++; t.kv.pieces == 2 {
+		if t.kv.pieces++; t.kv.pieces == 2 && !t.kv.mute {
 			return metadata.ErrUnavailable
 		}
 	}
@@ -424,7 +425,40 @@ func (t failingTxn) Put(k, v []byte) error {
 }
 
 func (kv *failingKV) Update(ctx context.Context, fn func(metadata.Txn) error) error {
-	return kv.memKV.Update(ctx, func(t metadata.Txn) error { return fn(failingTxn{t, kv}) })
+	err := kv.memKV.Update(ctx, func(t metadata.Txn) error { return fn(failingTxn{t, kv}) })
+	if err == nil && kv.pieces == 2 {
+		return metadata.ErrUnknown
+	}
+	return err
+}
+
+// putMuch makes more metadata than one piece of a snapshot holds.
+func (r *rig) putMuch(t *testing.T) {
+	t.Helper()
+	for i := range 80 {
+		_, err := r.db.Put(t.Context(), "b", &metadata.Version{Key: fmt.Sprint("k", i), ID: r.db.NewVersionID(),
+			Inline: &metadata.Part{Number: 1, K: 1, Targets: []metadata.TargetID{1}}, UserMeta: map[string]string{"m": string(testBody(60<<10, 1))}}, metadata.Condition{})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// failSnapshot takes a snapshot of two pieces that fails, in another process.
+func (r *rig) failSnapshot(t *testing.T, kv *failingKV, want error) {
+	t.Helper()
+	c := r.cfg
+	c.Meta, _ = metadata.New(kv, metadata.Options{})
+	other, err := New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Snapshot(t.Context()); !errors.Is(err, want) || kv.pieces != 2 {
+		t.Fatal(kv.pieces, err)
+	}
+	if err := other.Close(t.Context()); err != nil { // waits for what is deleted
+		t.Fatal(err)
+	}
 }
 
 // Fault model: the metadata does not answer while the pieces of a snapshot are recorded. What
@@ -432,13 +466,7 @@ func (kv *failingKV) Update(ctx context.Context, fn func(metadata.Txn) error) er
 func TestHalfSnapshotIsNotKept(t *testing.T) {
 	r := newRig(t, rigOptions{layout: "replica:2", block: 1 << 20})
 	defer r.close()
-	for i := range 80 { // more metadata than one piece
-		_, err := r.db.Put(t.Context(), "b", &metadata.Version{Key: fmt.Sprint("k", i), ID: r.db.NewVersionID(),
-			Inline: &metadata.Part{Number: 1, K: 1, Targets: []metadata.TargetID{1}}, UserMeta: map[string]string{"m": string(testBody(60<<10, 1))}}, metadata.Condition{})
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
+	r.putMuch(t)
 	if err := r.Snapshot(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -446,26 +474,30 @@ func TestHalfSnapshotIsNotKept(t *testing.T) {
 	if err != nil || len(before) != 1 {
 		t.Fatal(before, err)
 	}
-	if _, err := r.db.SnapshotPart(t.Context(), before[0], 1); err != nil {
-		t.Fatal("the metadata is one piece: ", err)
-	}
-	c := r.cfg
-	c.Meta, _ = metadata.New(&failingKV{memKV: r.kv}, metadata.Options{})
-	other, err := New(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := other.Snapshot(t.Context()); !errors.Is(err, metadata.ErrUnavailable) {
-		t.Fatal(err)
-	}
-	if err := other.Close(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	r.failSnapshot(t, &failingKV{memKV: r.kv}, metadata.ErrUnavailable)
 	if err := r.Snapshot(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	after, err := r.db.SnapshotSeqs(t.Context())
 	if err != nil || len(after) != keepSnapshots || after[0] != before[0] {
 		t.Fatalf("%v are kept, %v is the whole one before; %v", after, before, err)
+	}
+}
+
+// Fault model: the metadata records the last piece and does not tell. What is recorded as whole
+// is whole.
+func TestSnapshotOfUnknownOutcome(t *testing.T) {
+	r := newRig(t, rigOptions{layout: "replica:2", block: 1 << 20})
+	defer r.close()
+	r.putMuch(t)
+	r.failSnapshot(t, &failingKV{memKV: r.kv, mute: true}, metadata.ErrUnknown)
+	pieces := 0
+	err := r.eachSnapshotPart(t.Context(), func(p *metadata.Part) error {
+		pieces++
+		_, _, err := r.targets[0].Meta(t.Context(), chunkID(p.Set, slices.Index(p.Targets, 1)))
+		return err
+	})
+	if err != nil || pieces != 2 {
+		t.Fatalf("%d pieces are recorded, %v", pieces, err)
 	}
 }

@@ -48,7 +48,9 @@ func (s *Store) Snapshot(ctx context.Context) error {
 	}()
 	if err != nil {
 		for i := range w.parts {
-			s.discard(w.parts[i].Set, w.parts[i].Targets)
+			if !errors.Is(err, metadata.ErrUnknown) { // then the sweep sees whether it was recorded
+				s.discard(w.parts[i].Set, w.parts[i].Targets)
+			}
 		}
 		return fmt.Errorf("snapshot of the metadata: %w", err)
 	}
