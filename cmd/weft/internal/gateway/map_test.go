@@ -113,3 +113,40 @@ func TestClusterMap(t *testing.T) {
 		t.Errorf("%+v, %v", s.Nodes, err)
 	}
 }
+
+// Fault model: nodes end, and another has their targets. A node is not removed before what is
+// on its targets is elsewhere, whoever has them, and who has them is drained of its own
+// alone; when it is removed it lets go of the rest.
+func TestRemoveBesideTakeover(t *testing.T) {
+	r := sharedRig(t, 3, 2, "ec:2+2")
+	for i := range r.file.Nodes {
+		r.file.Nodes[i].Takeover = []string{"*"}
+	}
+	r.all()
+	g := r.gateway("gw0")
+	eventually(t, "all targets", func() bool { return g.online() == 6 })
+	if err := g.cl.MakeBucket(t.Context(), bucket, minio.MakeBucketOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for i, n := range sizes {
+		g.mustPut(fmt.Sprint(i), n)
+	}
+	r.end("n0")
+	r.end("n2")
+	eventually(t, "one node has all targets", func() bool { return g.online("n0", "n2") == 6 })
+	var res gateway.TargetsResult
+	if err := g.do("remove", "n0", &res); err == nil || !strings.Contains(err.Error(), "drain it first") {
+		t.Fatalf("a node whose targets are in use was removed: %+v, %v", res, err)
+	}
+	r.node("n2", r.file, "")
+	eventually(t, "it is drained and removed", func() bool {
+		if err := g.do("drain", "n1", &res); err != nil || len(res.Targets) != 2 {
+			t.Fatalf("%+v, %v", res, err)
+		}
+		return g.do("remove", "n1", &res) == nil
+	})
+	eventually(t, "what it had of others is with another", func() bool { return g.names() == "n2/t0 n2/t0 n2/t1 n2/t1" })
+	for i, n := range sizes {
+		g.mustGet(fmt.Sprint(i), n)
+	}
+}

@@ -157,17 +157,24 @@ func (ns *nodes) config(row metadata.Target, s *node.TargetStatus, t store.Targe
 	return c
 }
 
-// domain of a target: that of its node, which its name begins with.
-func (ns *nodes) domain(name string) string {
+// home is the node that a target is of: where several see its directory, the one that the map gives it to, whoever
+// has it now.
+func (ns *nodes) home(name string) string {
 	host, dir, found := strings.Cut(name, ":")
 	if !found || strings.HasPrefix(name, "/") {
 		return "" // of this process
 	}
 	for _, l := range ns.list() {
 		if slices.Contains(l.cfg().Shared, dir) {
-			return l.cfg().Domain // it may be with another node for a while
+			return l.cfg().Name
 		}
 	}
+	return host
+}
+
+// domain of a target: that of its node.
+func (ns *nodes) domain(name string) string {
+	host := ns.home(name)
 	if l := ns.link(host); l != nil {
 		return l.cfg().Domain
 	}

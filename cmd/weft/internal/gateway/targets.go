@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/weftstore/weft/cmd/weft/internal/adminsock"
 	"github.com/weftstore/weft/metadata"
@@ -21,13 +20,13 @@ type TargetsResult struct {
 	Note    string              `json:"note,omitempty"`
 }
 
-// named are the rows of targets: of one name, or of all on a node.
+// named are the rows of targets: of one name, or of all of a node.
 func (ns *nodes) named(name string) ([]metadata.Target, error) {
 	ns.mu.Lock()
 	defer ns.mu.Unlock()
 	var list []metadata.Target
 	for _, row := range ns.rows {
-		if row.Path == name || strings.HasPrefix(row.Path, name+":") {
+		if row.Path == name || name != "" && ns.home(row.Path) == name {
 			list = append(list, row)
 		}
 	}

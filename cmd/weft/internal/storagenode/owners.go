@@ -54,8 +54,11 @@ type sharedTarget struct {
 	free time.Time    // when the first claim was possible; zero: it is held
 }
 
-// sharedTargets are those that a node may hold.
+// sharedTargets are those that a node may hold: none when it was removed, as no gateway asks it any more.
 func sharedTargets(f *cluster.File, name string) (list []*sharedTarget) {
+	if _, ok := f.Node(name); !ok {
+		return nil
+	}
 	for i := range f.Nodes {
 		n := &f.Nodes[i]
 		if len(n.Takeover) == 0 || n.Name != name && !n.MayTakeOver(name) {
