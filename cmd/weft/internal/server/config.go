@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/BurntSushi/toml"
@@ -39,6 +40,9 @@ func DefaultConfig() Config { return Config{Config: gateway.DefaultConfig()} }
 // given by other means. Unknown names are errors.
 func (c *Config) Load(path string, keep func(name string) bool) error {
 	file := *c
+	for _, list := range []*[]string{&file.Domains, &file.KMSKeys, &file.Notify} {
+		*list = slices.Clone(*list) // decoding writes into what is there
+	}
 	meta, err := toml.DecodeFile(path, &file)
 	if err != nil {
 		return fmt.Errorf("config file %s: %w", path, err)
@@ -66,6 +70,13 @@ func (c *Config) Load(path string, keep func(name string) bool) error {
 		{"kms-vault-namespace", func() { file.VaultNamespace = c.VaultNamespace }},
 		{"kms-vault-token-file", func() { file.VaultTokenFile = c.VaultTokenFile }},
 		{"tls-in-front", func() { file.TLSInFront = c.TLSInFront }},
+		{"places", func() { file.Places = c.Places }},
+		{"audit-log", func() { file.AuditLog = c.AuditLog }},
+		{"audit-webhook", func() { file.AuditWebhook = c.AuditWebhook }},
+		{"audit-token-file", func() { file.AuditTokenFile = c.AuditTokenFile }},
+		{"object-ownership", func() { file.Ownership = c.Ownership }},
+		{"lost-after", func() { file.LostAfter = c.LostAfter }},
+		{"lifecycle-day", func() { file.LifecycleDay = c.LifecycleDay }},
 		{"notify", func() { file.Notify = c.Notify }},
 		{"bucket-logging-every", func() { file.LogEvery = c.LogEvery }},
 		{"metrics", func() { file.Metrics = c.Metrics }},
