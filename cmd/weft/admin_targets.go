@@ -74,7 +74,8 @@ func addCommand(f *adminFlags, what, form string) *cobra.Command {
 	}
 	if what == "node" {
 		cmd.Long = `The form is that of "weft cluster init": NAME[@DOMAIN][=ADDRESS[,ADDRESS...]]=DIR[,DIR...].
-A node that is there already gets the new address, domain and directories.`
+A node that is there already gets the new address, domain and directories, and the
+takeover if one is given; it is stopped before when it had none.`
 		cmd.Flags().StringSliceVar(&takeover, "takeover", nil, "nodes that see the same directories and take them over, or *")
 	}
 	return cmd

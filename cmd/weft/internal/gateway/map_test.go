@@ -10,6 +10,7 @@ import (
 
 	"github.com/minio/minio-go/v7"
 
+	"github.com/weftstore/weft/cmd/weft/internal/adminsock"
 	"github.com/weftstore/weft/cmd/weft/internal/gateway"
 	"github.com/weftstore/weft/cmd/weft/internal/roster"
 	"github.com/weftstore/weft/store"
@@ -149,4 +150,41 @@ func TestRemoveBesideTakeover(t *testing.T) {
 	for i, n := range sizes {
 		g.mustGet(fmt.Sprint(i), n)
 	}
+}
+
+// A node that is there keeps who takes over from it when something else of it is changed, and
+// goes on serving. It gets such only while it is stopped: it would not know that it has to hold its targets.
+func TestChangeNode(t *testing.T) {
+	r := sharedRig(t, 2, 1, "replica:2")
+	r.file.Nodes[0].Takeover = []string{"*"}
+	r.all()
+	g := r.gateway("gw0")
+	eventually(t, "all targets", func() bool { return g.names() == "n0/t0 n1/t0" })
+	change := func(name string, takeover ...string) error {
+		c := adminsock.Client{Socket: filepath.Join(g.state, adminsock.SocketFile)}
+		spec := fmt.Sprintf("%[1]s@rack=%[1]s:1=%[2]s", name, filepath.Join(r.dir, name, "t0"))
+		return c.Do(t.Context(), "add", adminsock.Args{Name: spec, Takeover: takeover}, nil, new(gateway.TargetsResult))
+	}
+	nodes := func() (list []roster.Listed) {
+		if err := g.do("map", "", &list); err != nil {
+			t.Fatal(err)
+		}
+		return list
+	}
+	if err := change("n0"); err != nil {
+		t.Fatal(err)
+	}
+	if n := nodes()[0]; n.Domain != "rack" || !slices.Equal(n.Takeover, []string{"*"}) {
+		t.Errorf("%+v", n)
+	}
+	eventually(t, "the nodes tell what they have", func() bool { n := nodes(); return n[0].Alive && n[1].Alive })
+	if err := change("n1", "n0"); err == nil || !strings.Contains(err.Error(), "stop it") {
+		t.Errorf("another takes over from a node that runs and does not know: %v", err)
+	}
+	r.end("n1")
+	eventually(t, "it is gone", func() bool { return !nodes()[1].Alive })
+	if err := change("n1", "n0"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "another has its target", func() bool { return g.names() == "n0/t0 n0/t0" })
 }

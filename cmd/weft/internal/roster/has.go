@@ -45,6 +45,20 @@ func (r *Roster) List(ctx context.Context) ([]Listed, error) {
 	if err != nil {
 		return nil, err
 	}
+	told, err := r.told(ctx)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]Listed, len(nodes))
+	for i, n := range nodes {
+		has, alive := told[n.Name]
+		list[i] = Listed{n, alive, has}
+	}
+	return list, nil
+}
+
+// told is what the nodes that live told last, by their names.
+func (r *Roster) told(ctx context.Context) (map[string][]Has, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	resp, err := r.client.Get(ctx, r.prefix+keyHas, clientv3.WithPrefix())
@@ -59,10 +73,5 @@ func (r *Roster) List(ctx context.Context) ([]Listed, error) {
 		}
 		told[strings.TrimPrefix(string(kv.Key), r.prefix+keyHas)] = has
 	}
-	list := make([]Listed, len(nodes))
-	for i, n := range nodes {
-		has, alive := told[n.Name]
-		list[i] = Listed{n, alive, has}
-	}
-	return list, nil
+	return told, nil
 }

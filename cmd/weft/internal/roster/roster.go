@@ -153,10 +153,20 @@ func (r *Roster) Nodes(ctx context.Context) ([]cluster.Node, error) {
 	return present(m), err
 }
 
-// Set enters nodes, in place of those of the same name.
+// Set enters nodes, in place of those of the same name, which keep their takeover when it names nobody. A node that
+// runs and has none gets none: it would go on serving its targets without holding them.
 func (r *Roster) Set(ctx context.Context, list []cluster.Node) error {
-	return r.change(ctx, func(map[string]*record) (changed []*record, err error) {
+	told, err := r.told(ctx)
+	if err != nil {
+		return err
+	}
+	return r.change(ctx, func(m map[string]*record) (changed []*record, err error) {
 		for _, n := range list {
+			if was := m[n.Name]; was != nil && len(was.Takeover) > 0 && len(n.Takeover) == 0 {
+				n.Takeover = was.Takeover
+			} else if _, runs := told[n.Name]; runs && was != nil && len(was.Takeover) == 0 && len(n.Takeover) > 0 {
+				return nil, fmt.Errorf("node %s runs and serves its targets as nobody else can: stop it, enter the takeover, and start it again", n.Name)
+			}
 			changed = append(changed, &record{Node: n})
 		}
 		return changed, nil
