@@ -45,7 +45,7 @@ func (m *Member) run(ctx context.Context, t *term, until time.Time) {
 			m.enter(t)
 		} else if ctx.Err() == nil {
 			m.log.Warn("not registered in etcd; trying again", "err", err)
-			m.pause(ctx, time.Second)
+			m.pause(ctx, m.ttl/10)
 		}
 	}
 	if t != nil {
@@ -69,17 +69,23 @@ func (m *Member) leave(t *term) {
 	close(m.changed)
 	m.changed = make(chan struct{})
 	m.mu.Unlock()
-	ctx, cancel := context.WithTimeout(context.Background(), m.ttl/3)
-	defer cancel()
-	_, _ = m.client.Revoke(ctx, t.lease)
+	m.revoke(t.lease)
 }
 
-// begin registers; until is how long the lease is certain.
-func (m *Member) begin(ctx context.Context) (*term, time.Time, error) {
-	call, cancel := context.WithTimeout(ctx, m.ttl)
+// revoke ends a lease in etcd as well as it can, so that others need not wait for it.
+func (m *Member) revoke(id clientv3.LeaseID) {
+	ctx, cancel := context.WithTimeout(context.Background(), m.ttl/3)
 	defer cancel()
+	_, _ = m.client.Revoke(ctx, id)
+}
+
+// begin registers; until is how long the lease is certain. A request gets as long as a renewal does: one that hangs,
+// as it went to a member of etcd that is frozen or had no leader, is not waited for when etcd is back.
+func (m *Member) begin(ctx context.Context) (*term, time.Time, error) {
+	call, cancel := context.WithTimeout(ctx, m.ttl/4)
 	sent, slept := time.Now(), suspended()
 	lease, err := m.client.Grant(call, int64(m.ttl/time.Second))
+	cancel()
 	if err != nil {
 		return nil, sent, err
 	}
@@ -90,13 +96,15 @@ func (m *Member) begin(ctx context.Context) (*term, time.Time, error) {
 	if err != nil {
 		return nil, sent, err
 	}
+	call, cancel = context.WithTimeout(ctx, m.ttl/4)
 	put, err := m.client.Txn(call).If(clientv3.Compare(clientv3.CreateRevision(m.prefix+keyClosed), "=", 0)).
 		Then(clientv3.OpPut(t.key, string(info), clientv3.WithLease(lease.ID))).Else(clientv3.OpGet(m.prefix + keyClosed)).Commit()
+	cancel()
 	if err == nil && !put.Succeeded {
 		err = errClosed(string(put.Responses[0].GetResponseRange().Kvs[0].Value))
 	}
 	if err != nil {
-		_, _ = m.client.Revoke(call, lease.ID)
+		m.revoke(lease.ID)
 		return nil, sent, err
 	}
 	t.created, t.cluster = put.Header.Revision, put.Header.ClusterId

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"go.etcd.io/etcd/client/v3"
+
 	"github.com/weftstore/weft/metadata"
 	"github.com/weftstore/weft/metadata/etcdkv"
 	"github.com/weftstore/weft/metadata/etcdkv/etcdtest"
@@ -392,6 +394,47 @@ func TestClaimAfterALostAnswer(t *testing.T) {
 	}
 	if held, err := b.Held(t.Context(), "claim"); err != nil || !held || second.Guard() != nil {
 		t.Fatal("an old hold was given back in place of the new one: ", held, err)
+	}
+}
+
+// hangs has one request for a lease hang, and tells how long it was waited for at most.
+type hangs struct {
+	clientv3.Lease
+	next chan struct{}
+	told chan time.Duration
+}
+
+func (h *hangs) Grant(ctx context.Context, ttl int64) (*clientv3.LeaseGrantResponse, error) {
+	select {
+	case <-h.next:
+		end, _ := ctx.Deadline()
+		h.told <- time.Until(end)
+		<-ctx.Done()
+		return nil, ctx.Err()
+	default:
+		return h.Lease.Grant(ctx, ttl)
+	}
+}
+
+// Fault model: a request for a new lease is lost, as the member of etcd that has it is frozen,
+// while the others answer. No more than part of a lease is waited for it.
+func TestNewTermDespiteLostRequest(t *testing.T) {
+	r := newRig(t)
+	client := r.open().Client()
+	h := &hangs{client.Lease, make(chan struct{}, 1), make(chan time.Duration, 1)}
+	client.Lease = h
+	m, err := Join(t.Context(), Config{Client: client, Prefix: "/p/", TTL: ttl, Info: Info{Kind: Gateway, Name: "a"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	h.next <- struct{}{}
+	r.revoke(m)
+	if d := <-h.told; d > ttl/4 {
+		t.Errorf("it waits %v for one request, with a lease of %v", d, ttl)
+	}
+	if _, err := m.await(t.Context()); err != nil {
+		t.Fatal(err)
 	}
 }
 
