@@ -60,7 +60,9 @@ func (m *Member) answerIn(t *term) error {
 			return err
 		}
 	}
-	for ev := range m.client.Watch(clientv3.WithRequireLeader(t.ctx), key, clientv3.WithRev(resp.Header.Revision+1)) {
+	watch, end := context.WithCancel(clientv3.WithRequireLeader(t.ctx))
+	defer end()
+	for ev := range m.client.Watch(watch, key, clientv3.WithRev(resp.Header.Revision+1)) {
 		if err := ev.Err(); err != nil {
 			return err
 		}

@@ -438,6 +438,36 @@ func TestNewTermDespiteLostRequest(t *testing.T) {
 	}
 }
 
+// watches tells the context of each watch that is begun.
+type watches struct {
+	clientv3.Watcher
+	begun chan context.Context
+}
+
+func (w *watches) Watch(ctx context.Context, key string, o ...clientv3.OpOption) clientv3.WatchChan {
+	w.begun <- ctx
+	return w.Watcher.Watch(ctx, key, o...)
+}
+
+// A member that could not answer a question keeps no watch of the try.
+func TestNoWatchIsLeft(t *testing.T) {
+	r := newRig(t)
+	client := r.open().Client()
+	w := &watches{client.Watcher, make(chan context.Context, 1000)}
+	client.Watcher = w
+	m, err := Join(t.Context(), Config{Client: client, Prefix: "/p/", TTL: time.Hour, Info: Info{Kind: Gateway, Name: "a"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	first := <-w.begun
+	m.Answer(func() ([]metadata.SetID, uint64, int64) { return make([]metadata.SetID, maxSets+1), 0, 0 })
+	if _, err := r.kv.Client().Put(t.Context(), "/p/"+keyAsk, "x"); err != nil {
+		t.Fatal(err)
+	}
+	r.wait("the end of the watch", first.Done())
+}
+
 // etcd counts leases in whole seconds.
 func TestLeaseInSeconds(t *testing.T) {
 	for _, ttl := range []time.Duration{-time.Second, 500 * time.Millisecond, 1500 * time.Millisecond} {
