@@ -83,7 +83,6 @@ func TestMoved(t *testing.T) {
 	if err := f.reopen(); err != nil {
 		t.Fatal(err)
 	}
-	f.w = newWriter(f.f)
 	write("1")
 	if err := os.Rename(path, path+".1"); err != nil {
 		t.Fatal(err)
@@ -233,5 +232,67 @@ func TestSpoolFull(t *testing.T) {
 	}
 	if err := s.seal(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Fault model: the disk is full. Lines wait for room, and those that find none until the end are counted.
+func TestFullDisk(t *testing.T) {
+	for _, room := range []bool{false, true} {
+		path := filepath.Join(t.TempDir(), "audit.jsonl")
+		if err := os.Symlink("/dev/full", path); err != nil {
+			t.Fatal(err)
+		}
+		l, err := ToFile(path, quiet)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			l.Access(s3api.Access{Key: "k", Status: 200})
+		}
+		if room {
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+		}
+		l.Close()
+		if !room {
+			if l.Lost() != 3 {
+				t.Errorf("3 lines found no room, and %d are lost", l.Lost())
+			}
+			continue
+		}
+		if data, err := os.ReadFile(path); err != nil || len(keysOf(t, data)) != 3 || l.Lost() != 0 {
+			t.Errorf("there was room again: %q, %d lost, %v", data, l.Lost(), err)
+		}
+	}
+}
+
+// Fault model: the disk is full while a segment is written.
+func TestSpoolOnFullDisk(t *testing.T) {
+	s := &spool{hook: Webhook{Spool: t.TempDir()}, limit: 1 << 20, wake: make(chan struct{}, 1)}
+	name := s.hook.Spool + "/0000000000000001"
+	if err := os.Symlink("/dev/full", name+".open"); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if _, err := s.Write([]byte("{}\n")); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Flush(); err == nil {
+			t.Fatal("written to a full disk")
+		}
+	}
+	if err := os.Remove(name + ".open"); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	if s.f, err = os.Create(name + ".open"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if data, err := os.ReadFile(name + ".jsonl"); err != nil || string(data) != "{}\n{}\n{}\n" {
+		t.Errorf("%q, %v", data, err)
 	}
 }

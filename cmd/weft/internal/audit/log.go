@@ -2,6 +2,7 @@ package audit
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -35,9 +36,10 @@ type line struct {
 // sink is where lines go. Its methods are called by one goroutine.
 type sink interface {
 	io.Writer
-	// Flush is called after a run of lines, and at least now and then.
+	// Flush is called after a run of lines, and at least now and then. What it cannot write is kept for the next.
 	Flush() error
-	Close() error
+	// Close counts the lines that it could not write.
+	Close() (lost int, err error)
 }
 
 // Log is an audit log.
@@ -117,16 +119,19 @@ func (l *Log) run(s sink) {
 				}
 			}
 		}
-		if err := s.Flush(); err != nil {
+		err := s.Flush()
+		if !open {
+			n, cerr := s.Close()
+			l.lost.Add(int64(n))
+			err = errors.Join(err, cerr)
+		}
+		if err != nil {
 			l.log.Warn("audit log", "err", err)
 		}
 		if n := l.lost.Load(); n > told {
 			l.log.Error("lines of the audit log are lost", "lines", n-told)
 			told = n
 		}
-	}
-	if err := s.Close(); err != nil {
-		l.log.Warn("audit log", "err", err)
 	}
 }
 
@@ -142,6 +147,5 @@ func ToFile(path string, log *slog.Logger) (*Log, error) {
 	if err := f.reopen(); err != nil {
 		return nil, fmt.Errorf("audit log: %w", err)
 	}
-	f.w = newWriter(f.f)
 	return newLog(f, log), nil
 }

@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -35,9 +34,8 @@ type spool struct {
 	log    *slog.Logger
 	limit  int64
 	number int64 // of the open segment
-	f      *os.File
-	w      *bufio.Writer
-	size   int64 // of the open segment
+	buffer       // of the open segment; without a file there is none
+	size   int64 // of it
 	kept   int64 // of those that are closed, as of the last look
 	wake   chan struct{}
 	cancel context.CancelFunc
@@ -116,18 +114,21 @@ func (s *spool) Write(b []byte) (int, error) {
 	if s.kept+s.size > s.limit {
 		return 0, errSpoolFull
 	}
+	if s.size >= SegmentBytes {
+		if err := s.seal(); err != nil {
+			return 0, err
+		}
+	}
 	if s.f == nil {
 		s.number++
 		f, err := os.OpenFile(s.path(".open"), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 		if err != nil {
 			return 0, err
 		}
-		s.f, s.w, s.size = f, newWriter(f), 0
+		s.f, s.size = f, 0
 	}
-	n, err := s.w.Write(b)
-	if s.size += int64(n); err == nil && s.size >= SegmentBytes {
-		err = s.seal()
-	}
+	n, err := s.buffer.Write(b)
+	s.size += int64(n)
 	return n, err
 }
 
@@ -142,11 +143,15 @@ func (s *spool) Flush() error {
 	return err
 }
 
+// seal closes the segment, unless not all of it can be written yet.
 func (s *spool) seal() error {
 	if s.f == nil {
 		return nil
 	}
-	err := errors.Join(s.w.Flush(), s.f.Close(), os.Rename(s.path(".open"), s.path(".jsonl")))
+	if err := s.out(); err != nil {
+		return err
+	}
+	err := errors.Join(s.f.Close(), os.Rename(s.path(".open"), s.path(".jsonl")))
 	s.kept += s.size
 	s.f, s.size = nil, 0
 	select {
@@ -157,15 +162,17 @@ func (s *spool) seal() error {
 }
 
 // Close leaves what was not posted yet to the next process.
-func (s *spool) Close() error {
-	err := s.seal()
+func (s *spool) Close() (lost int, err error) {
+	if err = s.seal(); s.f != nil {
+		err = errors.Join(err, s.f.Close())
+	}
 	close(s.quit)
 	// What is on its way may arrive, so that it is not sent twice.
 	t := time.AfterFunc(closeWithin, s.cancel)
 	<-s.done
 	t.Stop()
 	s.cancel()
-	return err
+	return s.left(), err
 }
 
 // send posts segments until ctx ends.
