@@ -296,3 +296,25 @@ func TestSpoolOnFullDisk(t *testing.T) {
 		t.Errorf("%q, %v", data, err)
 	}
 }
+
+// TestWebhookKeys: a receiver that takes no key twice takes what comes after a restart.
+func TestWebhookKeys(t *testing.T) {
+	arrived := make(chan string, 10)
+	srv := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { arrived <- r.Header.Get("Idempotency-Key") }))
+	defer srv.Close()
+	hook := Webhook{URL: srv.URL, Spool: t.TempDir()}
+	seen := map[string]bool{}
+	for range 2 {
+		l, err := ToWebhook(hook, quiet)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.Access(s3api.Access{Key: "k", Status: 200})
+		if key := <-arrived; seen[key] {
+			t.Errorf("%q comes again with other lines", key)
+		} else {
+			seen[key] = true
+		}
+		l.Close()
+	}
+}

@@ -3,6 +3,7 @@ package audit
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -222,22 +223,19 @@ func (s *spool) sendOldest(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	path := filepath.Join(s.hook.Spool, names[0])
-	f, err := os.Open(path)
+	b, err := os.ReadFile(path) //nolint:gosec // SegmentBytes and a line
 	if err != nil {
 		return false, err
 	}
-	defer f.Close()
 	ctx, cancel := context.WithTimeout(ctx, postWithin)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.hook.URL, f)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.hook.URL, bytes.NewReader(b))
 	if err != nil {
 		return false, err
 	}
-	if info, err := f.Stat(); err == nil {
-		req.ContentLength = info.Size()
-	}
 	req.Header.Set("Content-Type", "application/x-ndjson")
-	req.Header.Set("Idempotency-Key", names[0])
+	// Names of segments come again, after a restart and at other gateways.
+	req.Header.Set("Idempotency-Key", fmt.Sprintf("%x", sha256.Sum256(b)))
 	if s.hook.TokenFile != "" {
 		token, err := os.ReadFile(s.hook.TokenFile)
 		if err != nil {
