@@ -24,6 +24,8 @@ const (
 	homeFirst = 2 * time.Second
 	// claimTimeout bounds one claim in etcd.
 	claimTimeout = 5 * time.Second
+	// lookFor is how long the start and the stop wait for looks: those at file systems that hang do not end.
+	lookFor = 5 * time.Second
 )
 
 // owners serves targets on a parallel file system while this node holds them in etcd: its
@@ -78,10 +80,22 @@ func startOwners(ctx context.Context, m *member.Member, n *Node, f *cluster.File
 	o := &owners{n: n, m: m, log: n.cfg.Logger, shared: sharedTargets(f, n.cfg.Name), done: make(chan struct{})}
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	o.stop = stop
-	o.look(run)
-	o.looks.Wait()
+	within(lookFor, o.look(run).Wait)
 	go o.run(run)
 	return o
+}
+
+// within returns when wait has, or after d.
+func within(d time.Duration, wait func()) {
+	done := make(chan struct{})
+	go func() {
+		wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(d):
+	}
 }
 
 // follow takes in a changed cluster map.
@@ -104,13 +118,16 @@ func (o *owners) follow(f *cluster.File) {
 	o.shared = next
 }
 
-// close lets everything go, so that others need not wait for the lease to end.
+// close lets everything go, so that others need not wait for the lease to end. What hangs is left to that.
 func (o *owners) close() error {
 	o.stop()
 	<-o.done
-	o.looks.Wait()
+	within(lookFor, o.looks.Wait)
 	for _, s := range o.shared {
-		o.drop(s)
+		if s.mu.TryLock() {
+			o.drop(s)
+			s.mu.Unlock()
+		}
 	}
 	return nil
 }
@@ -130,19 +147,23 @@ func (o *owners) run(ctx context.Context) {
 }
 
 // look drops what is not held any more and claims what nobody holds, but for targets of which
-// the last look has not ended.
-func (o *owners) look(ctx context.Context) {
+// the last look has not ended. It returns at once, with what waits for this look to end.
+func (o *owners) look(ctx context.Context) *sync.WaitGroup {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	look := new(sync.WaitGroup)
 	for _, s := range o.shared {
 		if !s.mu.TryLock() {
 			continue
 		}
+		look.Add(1)
 		o.looks.Go(func() {
+			defer look.Done()
 			defer s.mu.Unlock()
 			o.lookAt(ctx, s)
 		})
 	}
+	return look
 }
 
 func (o *owners) lookAt(ctx context.Context, s *sharedTarget) {
