@@ -13,6 +13,7 @@ import (
 	"github.com/weftstore/weft/cmd/weft/internal/adminsock"
 	"github.com/weftstore/weft/cmd/weft/internal/gateway"
 	"github.com/weftstore/weft/cmd/weft/internal/roster"
+	"github.com/weftstore/weft/metadata"
 	"github.com/weftstore/weft/store"
 )
 
@@ -187,4 +188,40 @@ func TestChangeNode(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "another has its target", func() bool { return g.names() == "n0/t0 n0/t0" })
+}
+
+// Fault model: etcd is away after a target was removed and before the map is changed. The
+// command does the rest when it is run again.
+func TestRemoveCutShort(t *testing.T) {
+	r := sharedRig(t, 2, 2, "replica:2")
+	r.all()
+	g := r.gateway("gw0")
+	eventually(t, "all targets", func() bool { return g.names() == "n0/t0 n0/t1 n1/t0 n1/t1" })
+	meta, err := gateway.OpenEtcd(t.Context(), r.file.Metadata, r.file.Deployment, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer meta.Close()
+	rows, err := meta.DB.Targets(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := "n0:" + r.file.Nodes[0].Targets[0]
+	for _, row := range rows {
+		if row.Path != name {
+			continue
+		}
+		if _, err := meta.DB.UpdateTarget(t.Context(), row.ID, func(t *metadata.Target) error { t.Draining, t.Retired = true, true; return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "it is removed", func() bool { return g.names() == "n0/t1 n1/t0 n1/t1" })
+	var res gateway.TargetsResult
+	if err := g.do("remove", name, &res); err != nil || !slices.Equal(res.Targets, []string{name}) {
+		t.Fatalf("%+v, %v", res, err)
+	}
+	var list []roster.Listed
+	if err := g.do("map", "", &list); err != nil || len(list[0].Targets) != 1 {
+		t.Errorf("%+v, %v", list, err)
+	}
 }

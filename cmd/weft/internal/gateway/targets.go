@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/weftstore/weft/cmd/weft/internal/adminsock"
 	"github.com/weftstore/weft/metadata"
@@ -88,13 +89,25 @@ func (g *Gateway) undrain(ctx context.Context, a adminsock.Args, _ store.Report)
 	return g.mark(ctx, a.Name, false)
 }
 
+// removed says whether the cluster map may still have a target that was removed.
+func (g *Gateway) removed(ctx context.Context, name string) (bool, error) {
+	if g.parts.Roster == nil {
+		return false, nil
+	}
+	rows, err := g.parts.Meta.DB.Targets(ctx)
+	return slices.ContainsFunc(rows, func(t metadata.Target) bool { return t.Retired && t.Path == name }), err
+}
+
 // remove retires targets that have been drained.
 func (g *Gateway) remove(ctx context.Context, a adminsock.Args, _ store.Report) (any, error) {
+	r := new(TargetsResult)
 	rows, err := g.nodes.named(a.Name)
 	if err != nil && g.nodes.link(a.Name) == nil { // a node without targets is one that never came
-		return nil, err
+		if gone, gerr := g.removed(ctx, a.Name); gerr != nil || !gone {
+			return nil, errors.Join(err, gerr)
+		}
+		r.Targets = []string{a.Name} // the map could not be changed when it was removed
 	}
-	r := new(TargetsResult)
 	for _, row := range rows {
 		if !row.Draining {
 			return nil, fmt.Errorf("target %s is in use: drain it first", row.Path)
