@@ -176,7 +176,10 @@ func snapshotCommand(f *adminFlags) *cobra.Command {
 		Use: "snapshot", Short: "Copy the metadata to the targets now", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var r struct{}
-			return f.call(cmd, "snapshot", &r)
+			if err := f.call(cmd, "snapshot", &r); err != nil {
+				return err
+			}
+			return show(f, cmd.OutOrStdout(), &r, func(io.Writer, *struct{}) {})
 		},
 	}
 }

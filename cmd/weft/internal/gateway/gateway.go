@@ -37,6 +37,8 @@ const (
 	smallShare = 8
 	// drainFor bounds how long requests under way may take at a graceful stop.
 	drainFor = 30 * time.Second
+	// logsFor bounds how long the last lines of access logs may take after that.
+	logsFor = 10 * time.Second
 )
 
 // Parts are what a Gateway is assembled from besides its Config. They stay the
@@ -282,7 +284,9 @@ func (g *Gateway) Run(ctx context.Context) error {
 	drain, cancel := context.WithTimeout(context.Background(), drainFor)
 	defer cancel()
 	err = errors.Join(err, shutdown(drain, s3))
-	g.logs.Flush(drain)
+	last, cancelLast := context.WithTimeout(context.Background(), logsFor)
+	defer cancelLast()
+	g.logs.Flush(last)
 	err = errors.Join(err, adminSrv.Close())
 	return errors.Join(err, g.Close())
 }
