@@ -47,8 +47,9 @@ type RebuildResult struct {
 }
 
 // snapshotMargin is how long before a snapshot began a version may have got its id
-// and still be missing there though it was acknowledged: longer than commitTimeout.
-const snapshotMargin = time.Minute
+// and still be missing there though it was acknowledged: longer than a manifest takes,
+// commitTimeout, and finding out what became of the commit together.
+const snapshotMargin = 2 * time.Minute
 
 // Rebuild makes metadata from what is on the targets: the newest snapshot that can
 // be read, and then the versions that are newer. It cannot know of deletes since the
