@@ -175,11 +175,7 @@ func snapshotCommand(f *adminFlags) *cobra.Command {
 	return &cobra.Command{
 		Use: "snapshot", Short: "Copy the metadata to the targets now", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			var r struct{}
-			if err := f.call(cmd, "snapshot", &r); err != nil {
-				return err
-			}
-			return show(f, cmd.OutOrStdout(), &r, func(io.Writer, *struct{}) {})
+			return f.quiet(cmd, "snapshot", adminsock.Args{})
 		},
 	}
 }
@@ -192,6 +188,15 @@ func (f *adminFlags) call(cmd *cobra.Command, op string, result any) error {
 func (f *adminFlags) callWith(cmd *cobra.Command, op string, args adminsock.Args, result any) error {
 	c := adminsock.Client{Socket: filepath.Join(f.state, adminsock.SocketFile)}
 	return c.Do(cmd.Context(), op, args, newProgress(cmd.ErrOrStderr()), result)
+}
+
+// quiet is for operations without a result: it prints nothing, or an empty object.
+func (f *adminFlags) quiet(cmd *cobra.Command, op string, args adminsock.Args) error {
+	var r struct{}
+	if err := f.callWith(cmd, op, args, &r); err != nil {
+		return err
+	}
+	return show(f, cmd.OutOrStdout(), &r, func(io.Writer, *struct{}) {})
 }
 
 // show writes a result as JSON, or as people prints it.

@@ -36,7 +36,7 @@ func newIdentityCommands(f *adminFlags) []*cobra.Command {
 	group := func(use, short, long, example string, list []identityCommand) *cobra.Command {
 		parent := &cobra.Command{Use: use, Short: short, Long: long, Example: example}
 		for _, c := range list {
-			parent.AddCommand(c.build(f))
+			parent.AddCommand(c.build(f, use != "account"))
 		}
 		return parent
 	}
@@ -56,11 +56,14 @@ func newIdentityCommands(f *adminFlags) []*cobra.Command {
 	}
 }
 
-func (c identityCommand) build(a *adminFlags) *cobra.Command {
+// build makes the command; within is of those that work within an account.
+func (c identityCommand) build(a *adminFlags, within bool) *cobra.Command {
 	f := &identityFlags{adminFlags: a}
 	cmd := &cobra.Command{Use: c.use, Short: c.short, Args: cobra.ExactArgs(c.args),
 		RunE: func(cmd *cobra.Command, args []string) error { return c.run(f, cmd, args) }}
-	cmd.Flags().StringVar(&f.Account, "account", "", "account, by id or name (default the root account)")
+	if within {
+		cmd.Flags().StringVar(&f.Account, "account", "", "account, by id or name (default the root account)")
+	}
 	for _, name := range strings.Fields(c.flags) {
 		switch name {
 		case "user":
@@ -86,17 +89,20 @@ func (c identityCommand) build(a *adminFlags) *cobra.Command {
 
 // do runs the operation in the server.
 func (f *identityFlags) do(cmd *cobra.Command, op string, result any) error {
-	f.Op = op
-	if f.in > 0 {
-		f.Expires = time.Now().Add(f.in)
-	}
-	return f.callWith(cmd, "identity", adminsock.Args{Identity: &f.Identity}, result)
+	return f.callWith(cmd, "identity", f.args(op), result)
 }
 
 // quiet is for operations without a result.
 func (f *identityFlags) quiet(cmd *cobra.Command, op string) error {
-	var r struct{}
-	return f.do(cmd, op, &r)
+	return f.adminFlags.quiet(cmd, "identity", f.args(op))
+}
+
+func (f *identityFlags) args(op string) adminsock.Args {
+	f.Op = op
+	if f.in > 0 {
+		f.Expires = time.Now().Add(f.in)
+	}
+	return adminsock.Args{Identity: &f.Identity}
 }
 
 // read takes a document from a file; "-" is standard input.

@@ -40,8 +40,7 @@ when a quota is set; until that is done nothing is refused.`,
 		if (q.Bucket == "") == (q.Account == "") {
 			return errors.New("give --bucket or --account")
 		}
-		var r struct{}
-		return f.callWith(cmd, "quota", adminsock.Args{Quota: &q}, &r)
+		return f.quiet(cmd, "quota", adminsock.Args{Quota: &q})
 	}
 	set.RunE = func(cmd *cobra.Command, _ []string) error {
 		if q.Limit.Bytes = int64(bytes); q.Limit.Objects < 0 || q.Limit == (metadata.Quota{}) {

@@ -56,7 +56,9 @@ func TestAdminRoles(t *testing.T) {
 	admin("policy", in("role", "create", "other", trust("not-an-account"))...)
 	admin("between an hour", in("role", "create", "other", trust("111111111111"), "--session", "24h")...)
 	admin("exists", in("role", "create", "climate", trust("111111111111"))...)
-	admin("", in("role", "trust", "climate", trust("222222222222"))...)
+	if out := admin("", in("role", "trust", "climate", trust("222222222222"), "--json")...); out != "{}\n" {
+		t.Errorf("without a result: %q", out)
+	}
 	admin("one of", in("policy", "attach", "AmazonS3ReadOnlyAccess", "--role", "climate", "--user", "x")...)
 	admin("", in("policy", "attach", "AmazonS3ReadOnlyAccess", "--role", "climate")...)
 	admin("", in("provider", "create", "https://sso.example.org/hpc", "--client", "a", "--client", "b")...)

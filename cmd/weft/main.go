@@ -61,12 +61,25 @@ a parallel filesystem.
 	return root
 }
 
-// refuseUnknown makes the unknown subcommand of a group an error, not only of the root.
+// refuseUnknown makes the unknown subcommand of a group an error, not only of the root, and
+// has errors about arguments tell what is wanted.
 func refuseUnknown(group *cobra.Command) {
 	for _, c := range group.Commands() {
 		if c.HasSubCommands() && !c.Runnable() {
 			c.Args, c.DisableFlagsInUseLine = cobra.NoArgs, true
 			c.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		}
+		if check := c.Args; check != nil {
+			c.Args = func(cmd *cobra.Command, args []string) error {
+				err := check(cmd, args)
+				switch {
+				case err == nil:
+					return nil
+				case cmd.HasSubCommands():
+					return fmt.Errorf("%w: see `%s --help`", err, cmd.CommandPath())
+				}
+				return fmt.Errorf("%w; usage: %s", err, cmd.UseLine())
+			}
 		}
 		refuseUnknown(c)
 	}

@@ -13,6 +13,9 @@ func TestUnknownCommand(t *testing.T) {
 			t.Errorf("weft %s: %v", args, err)
 		}
 	}
+	if _, err := exec(t, newRootCommand(), "admin", "role", "create"); err == nil || !strings.Contains(err.Error(), "create NAME FILE") {
+		t.Errorf("weft admin role create: %v", err)
+	}
 	if out, err := exec(t, newRootCommand(), "admin", "node"); err != nil || !strings.Contains(out, "Available Commands") {
 		t.Errorf("weft admin node: %q, %v", out, err)
 	}
