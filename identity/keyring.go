@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -57,6 +58,14 @@ func ParseKeyring(text []byte) (*Keyring, error) {
 func NewKeyring(id [8]byte, key []byte) (*Keyring, error) {
 	k := &Keyring{}
 	return k, k.add(id, key)
+}
+
+// Seals is the id of the key that seals, in hexadecimal digits as in the file.
+func (k *Keyring) Seals() string { return hex.EncodeToString(k.keys[0].id[:]) }
+
+// Has tells whether the ring opens what the key of an id seals.
+func (k *Keyring) Has(id string) bool {
+	return slices.ContainsFunc(k.keys, func(r ringKey) bool { return hex.EncodeToString(r.id[:]) == id })
 }
 
 // GenerateKeyring makes the text of a file with one random key.

@@ -162,6 +162,9 @@ func (p *Process) openMetadata(ctx context.Context, cfg *ProcessConfig) (err err
 	if p.member, err = p.meta.join(ctx, cfg); err != nil {
 		return err
 	}
+	if err := p.agreeKeyring(ctx, cfg); err != nil {
+		return err
+	}
 	return member.Agreed(ctx, p.meta.Clusters[0].place(), cfg.Cluster.Division)
 }
 
@@ -175,7 +178,11 @@ func (m *Metadata) join(ctx context.Context, cfg *ProcessConfig) (_ *member.Grou
 	if name == "" {
 		name = host
 	}
-	info := member.Info{Kind: member.Gateway, Name: name, Host: host, Address: cfg.Address, Started: time.Now().UTC()}
+	ring, err := readKeyring(cfg.keyring())
+	if err != nil {
+		return nil, err
+	}
+	info := member.Info{Kind: member.Gateway, Name: name, Host: host, Address: cfg.Address, Started: time.Now().UTC(), Keyring: ring.Seals()}
 	var list []*member.Member
 	for _, c := range m.Clusters {
 		one, err := member.Join(ctx, member.Config{

@@ -84,13 +84,15 @@ func Start(ctx context.Context, cfg ProcessConfig) (_ *Process, err error) {
 	if err = p.state.Belong(cfg.Cluster.Deployment, cfg.Cluster.Layout.String()); err != nil {
 		return nil, err
 	}
+	if cfg.MetadataURL() != "" {
+		if err = errors.Join(shareCredentials(&cfg), shareKeyring(&cfg)); err != nil {
+			return nil, err
+		}
+	}
 	if err = p.openMetadata(ctx, &cfg); err != nil {
 		return nil, err
 	}
 	if p.member != nil {
-		if err = errors.Join(shareCredentials(&cfg), shareKeyring(&cfg)); err != nil {
-			return nil, err
-		}
 		if err = p.openRoster(ctx, &cfg); err != nil {
 			return nil, err
 		}

@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -166,6 +167,35 @@ func TestGatewaysShareKeys(t *testing.T) {
 	if late := time.Since(deleted); late > identity.Age+5*time.Second {
 		t.Errorf("the deleted key worked for %s", late)
 	}
+}
+
+// A gateway that ran alone has a keyring of its own when its metadata moves to etcd. One that
+// could not open what it seals is refused, until it has that keyring.
+func TestGatewaysShareKeyring(t *testing.T) {
+	r := sharedRig(t, 2, 1, "replica:2")
+	r.all()
+	ring := identity.GenerateKeyring()
+	write := func(name string, text ...[]byte) {
+		t.Helper()
+		dir := filepath.Join(r.dir, name)
+		if err := errors.Join(os.MkdirAll(dir, 0o700), os.WriteFile(filepath.Join(dir, gateway.KeyringFile), bytes.Join(text, nil), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("a", ring)
+	r.gateway("a")
+	cfg := r.config()
+	cfg.Name, cfg.State, cfg.TTL = "b", filepath.Join(r.dir, "b"), 2*time.Second
+	if p, err := gateway.Start(t.Context(), cfg); err == nil {
+		p.Close()
+		t.Fatal("a gateway runs that opens nothing of what another seals")
+	} else if !strings.Contains(err.Error(), "gateway a on host") {
+		t.Error(err)
+	}
+	write("b", ring)
+	r.gateway("b").end()
+	write("b", ring, identity.GenerateKeyring())
+	r.gateway("b")
 }
 
 // Gateways that begin at the same time on new targets agree on them, and each sees at

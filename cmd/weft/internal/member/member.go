@@ -43,6 +43,7 @@ type Info struct {
 	Host    string    `json:"host"`
 	Address string    `json:"address,omitempty"` // where it serves
 	Started time.Time `json:"started"`
+	Keyring string    `json:"keyring,omitempty"` // id of the key with which a gateway seals
 }
 
 // Config of a Member.
