@@ -25,7 +25,7 @@ func (g *Gateway) s3Server() (*http.Server, error) {
 		if g.audit != nil {
 			g.audit.Access(a)
 		}
-		if a.Status >= http.StatusInternalServerError && a.Status != http.StatusNotImplemented && a.Err != nil {
+		if a.Status > http.StatusInternalServerError && a.Status != http.StatusNotImplemented && a.Err != nil {
 			g.log.Error("request failed", "id", a.RequestID, "op", a.Operation, "bucket", a.Bucket, "key", a.Key,
 				"status", a.Status, "code", a.Code, "err", a.Err)
 		}
