@@ -13,7 +13,7 @@ var (
 	// ErrNoKey: there is no key of that name, or it may not be used.
 	ErrNoKey = errors.New("no such key")
 	// ErrSealed: what was sealed does not open: it is damaged, or bound to something else.
-	ErrSealed = errors.New("sealed data key does not open")
+	ErrSealed = errors.New("sealed data key does not open: the keyring, or Vault, lacks the key that sealed it, or it is damaged")
 	// ErrUnavailable: the service did not answer as it should.
 	ErrUnavailable = errors.New("key service is unavailable")
 )

@@ -157,7 +157,7 @@ func (t *target) inspect() *verdict {
 	case t.opts.WasMount && !info.Mount:
 		return &verdict{Offline, fmt.Errorf("%s is not a mount point any more: mount its file system: %w", t.dir, extent.ErrOffline)}
 	case info.Empty:
-		return &verdict{Empty, fmt.Errorf("%s is empty: mount its file system, or format it as a new target: %w", t.dir, extent.ErrOffline)}
+		return &verdict{Empty, fmt.Errorf("%s is empty: mount its file system, or, if its disk was replaced, run `weft admin repair`: %w", t.dir, extent.ErrOffline)}
 	}
 	return nil
 }
@@ -172,7 +172,7 @@ func (t *target) judge(err error) *verdict {
 	case errors.Is(err, extent.ErrFenced):
 		return &verdict{Fenced, fmt.Errorf("%s was taken over by another node: %w", t.dir, err)}
 	case errors.Is(err, extent.ErrCorrupt):
-		return &verdict{Corrupt, fmt.Errorf("%s is damaged: repair its file system or replace the target: %w", t.dir, err)}
+		return &verdict{Corrupt, fmt.Errorf("%s is damaged: repair its file system, or empty the directory and run `weft admin repair`: %w", t.dir, err)}
 	case errors.Is(err, extent.ErrOffline):
 		return &verdict{Offline, fmt.Errorf("%s does not hold the target: %w", t.dir, err)}
 	}

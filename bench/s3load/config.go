@@ -124,7 +124,7 @@ func (c *Config) Validate() error {
 	}
 	bad(len(c.Ops) == 0, "no operation")
 	for _, op := range c.Ops {
-		bad(!slices.Contains(Ops(), op), "unknown operation %q", op)
+		bad(!slices.Contains(Ops(), op), "unknown operation %q: want some of %v", op, Ops())
 	}
 	bad(!bucketName.MatchString(c.Bucket), "bucket name %q", c.Bucket)
 	bad(c.Region == "", "no region")

@@ -9,7 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/weftstore/weft/cmd/weft/internal/cluster"
 	"github.com/weftstore/weft/cmd/weft/internal/settings"
 	"github.com/weftstore/weft/cmd/weft/internal/transfer"
 	"github.com/weftstore/weft/metadata"
@@ -38,7 +37,7 @@ func (f *adminFlags) place(url, file string) (transfer.Place, error) {
 	if url == "" {
 		return p, nil
 	}
-	c, err := cluster.Load(file)
+	c, err := loadCluster(file)
 	if err != nil {
 		return p, err
 	}

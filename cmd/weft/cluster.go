@@ -34,9 +34,10 @@ with mode 0600. Copy both to every host. Nothing is written over.
 A node is NAME[@DOMAIN][=ADDRESS[,ADDRESS...]]=DIR[,DIR...]. NAME and ADDRESS may have
 a range: node[01-16] stands for sixteen nodes. ADDRESS is HOST or HOST:PORT, one for
 each rail; without it the name is the host, the port is 7400. DOMAIN is what fails as a
-whole, such as a rack; without it that is the node.`,
+whole, such as a rack; without it that is the node. With (K+M)/M domains or more the loss
+of one loses nothing.`,
 		Example: `  weft cluster init /etc/weft/cluster.toml --node 'node[1-6]=/mnt/ost0,/mnt/ost1'
-  weft cluster init site.toml --layout ec:8+3 \
+  weft cluster init site.toml --layout ec:4+4 \
     --node 'a[01-16]@rack1=10.0.0.[1-16],10.1.0.[1-16]=/nvme/0,/nvme/1' \
     --node 'b[01-16]@rack2=10.0.1.[1-16],10.1.1.[1-16]=/nvme/0,/nvme/1'`,
 		Args: cobra.ExactArgs(1),

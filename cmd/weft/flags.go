@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"time"
@@ -91,5 +93,14 @@ const defaultCluster = "/etc/weft/cluster.toml"
 
 func addClusterFlag(cmd *cobra.Command) func() (*cluster.File, error) {
 	path := cmd.Flags().String("cluster", defaultCluster, "cluster file; \"weft cluster init\" writes one")
-	return func() (*cluster.File, error) { return cluster.Load(*path) }
+	return func() (*cluster.File, error) { return loadCluster(*path) }
+}
+
+// loadCluster reads the file that --cluster names.
+func loadCluster(path string) (*cluster.File, error) {
+	f, err := cluster.Load(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w; name it with --cluster, or write one with `weft cluster init`", err)
+	}
+	return f, err
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -126,6 +127,9 @@ func Init(path, layout string, nodes []Spec) (*File, error) {
 // writeNew makes a file that must not be there yet.
 func writeNew(path string, data []byte, mode os.FileMode) error {
 	fd, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%s is there already: name another cluster file, or move it away", path)
+	}
 	if err != nil {
 		return err
 	}

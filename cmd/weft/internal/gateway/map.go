@@ -13,7 +13,7 @@ import (
 	"github.com/weftstore/weft/store"
 )
 
-var errNoMap = errors.New("without metadata in etcd the cluster file says which nodes there are: change it and restart what reads it")
+var errNoMap = errors.New("without metadata in etcd there is no cluster map: change the cluster file, or the directories of `weft server`, and restart what has them")
 
 // add enters nodes or targets in the cluster map. Everybody follows it at once.
 func (g *Gateway) add(ctx context.Context, a adminsock.Args, _ store.Report) (any, error) {
