@@ -54,8 +54,9 @@ func (s *Store) Check(ctx context.Context, o CheckOptions, report Report) (*Chec
 	r := new(CheckResult)
 	p := newProgress(report, "check parts")
 	err := s.walk(ctx, o.Deep, &throttle{}, func(in *inspected) error {
-		r.add(in)
-		r.addMisplaced(in, s.topology.Load())
+		tp := s.topology.Load()
+		r.add(in, tp)
+		r.addMisplaced(in, tp)
 		var bytes int64
 		if o.Deep {
 			bytes = int64(len(in.fates)) * geometry(&in.part).ChunkLen()
@@ -73,14 +74,14 @@ func (s *Store) Check(ctx context.Context, o CheckOptions, report Report) (*Chec
 	return r, err
 }
 
-func (r *CheckResult) add(in *inspected) {
+func (r *CheckResult) add(in *inspected, tp *topology) {
 	r.Parts++
 	r.Shards += int64(len(in.fates))
 	words := [...]string{shardMissing: "missing", shardCorrupt: "corrupt", shardAway: "on a target that does not answer"}
 	for i, id := range in.part.Targets {
 		if id != 0 && slices.Contains(in.part.Targets[:i], id) {
 			r.Crowded++
-			problem(&r.Problems, "%q part %d, set %x: shard %d shares target %d with another", in.ref.Key, in.ref.Number, in.part.Set, i, id)
+			problem(&r.Problems, "%q part %d, set %x: shard %d shares target %s with another", in.ref.Key, in.ref.Number, in.part.Set, i, tp.name(id))
 		}
 	}
 	for i, f := range in.fates {
@@ -98,7 +99,7 @@ func (r *CheckResult) add(in *inspected) {
 		if i < len(in.part.Targets) {
 			id = in.part.Targets[i]
 		}
-		problem(&r.Problems, "%q part %d, set %x: shard %d (target %d) is %s", in.ref.Key, in.ref.Number, in.part.Set, i, id, words[f])
+		problem(&r.Problems, "%q part %d, set %x: shard %d (target %s) is %s", in.ref.Key, in.ref.Number, in.part.Set, i, tp.name(id), words[f])
 	}
 }
 
@@ -107,8 +108,8 @@ func (r *CheckResult) addMisplaced(in *inspected, tp *topology) {
 	for i, id := range in.part.Targets {
 		if mask&(1<<i) != 0 {
 			r.Misplaced++
-			problem(&r.Problems, "%q part %d, set %x: shard %d (target %d) is one too many in failure domain %q; `weft admin repair` moves it",
-				in.ref.Key, in.ref.Number, in.part.Set, i, id, tp.byID[id].domain)
+			problem(&r.Problems, "%q part %d, set %x: shard %d (target %s) is one too many in failure domain %q; `weft admin repair` moves it",
+				in.ref.Key, in.ref.Number, in.part.Set, i, tp.name(id), tp.byID[id].domain)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/weftstore/weft/erasure"
@@ -35,6 +36,14 @@ func newTopology(list []*target) *topology {
 		tp.byID[t.id], tp.domain[t.id] = t, i
 	}
 	return tp
+}
+
+// name is what `weft admin status` calls a target; that of one that is not known is its number.
+func (tp *topology) name(id metadata.TargetID) string {
+	if t := tp.byID[id]; t != nil {
+		return t.name
+	}
+	return fmt.Sprint(id)
 }
 
 // limit is how many shards of a part one failure domain may hold: M, and one of
