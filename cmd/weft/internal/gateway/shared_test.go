@@ -56,7 +56,7 @@ func sharedRig(t *testing.T, nodes, each int, layout string) *rig {
 func (r *rig) gateway(name string) *shared {
 	r.t.Helper()
 	cfg := r.config()
-	cfg.Name, cfg.State, cfg.TTL = name, filepath.Join(r.dir, name), 2*time.Second
+	cfg.Name, cfg.State, cfg.TTL = name, filepath.Join(r.dir, name), 5*time.Second
 	cfg.AccessKey, cfg.SecretKey, cfg.Notify = "access", "secretsecret", r.notify
 	p, err := gateway.Start(r.t.Context(), cfg)
 	if err != nil {
