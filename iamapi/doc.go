@@ -8,7 +8,7 @@
 // account is always that of who signed. Package identity keeps what is said here.
 //
 // A Handler is safe for concurrent use. It holds at most [MaxBody] bytes of each request
-// and works on at most as many as Config.Requests says at once.
+// and works on at most as many as Config.Requests says at once, for an account on a quarter of them.
 package iamapi
 
 import "time"
@@ -17,5 +17,6 @@ import "time"
 const (
 	MaxBody    = 128 << 10
 	maxParams  = 512
-	bodyWithin = 15 * time.Second
+	smallBody  = 8 << 10
+	bodyWithin = 15 * time.Second // and how long a client may take for an answer
 )

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/weftstore/weft/identity"
@@ -34,7 +35,7 @@ type Config struct {
 	Access func(s3api.Access)
 	Logger *slog.Logger
 	Now    func() time.Time // nil: time.Now
-	// Requests at work at once; 0 is 256.
+	// Requests at work at once; 0 is 256. An account has at most a quarter of them.
 	Requests int
 }
 
@@ -43,6 +44,10 @@ type Handler struct {
 	cfg   Config
 	auth  sigv4.Verifier
 	slots chan struct{}
+	large chan struct{} // bodies beyond smallBody that are read
+
+	mu   sync.Mutex
+	busy map[string]int // requests at work, by account
 }
 
 // New makes a Handler.
@@ -56,7 +61,7 @@ func New(cfg Config) *Handler {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	h := &Handler{cfg: cfg, slots: make(chan struct{}, cfg.Requests)}
+	h := &Handler{cfg: cfg, slots: make(chan struct{}, cfg.Requests), large: make(chan struct{}, cfg.Requests), busy: map[string]int{}}
 	// Clients sign for IAM, which has no regions, as in us-east-1.
 	h.auth = sigv4.Verifier{Region: cfg.Region, AlsoRegions: []string{"us-east-1"}, Services: []string{"iam", "sts"}, Lookup: cfg.Lookup, Now: cfg.Now}
 	return h
@@ -97,20 +102,17 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	q := &query{h: h, ctx: r.Context(), r: r, who: anonymous, id: requestID()}
 	w.Header().Set("X-Amzn-Requestid", q.id)
 	status, sent, code := 0, 0, ""
-	var cause error
-	select {
-	case h.slots <- struct{}{}:
-		defer func() { <-h.slots }()
-		var result any
-		var name string
-		if name, result, cause = q.serve(w); cause == nil {
-			status, sent = http.StatusOK, q.answer(w, name, result)
+	body, cause := q.read(w)
+	if cause == nil {
+		var leave func()
+		if leave, cause = q.enter(body); cause == nil {
+			defer leave()
+			var result any
+			var name string
+			if name, result, cause = q.serve(); cause == nil {
+				status, sent = http.StatusOK, q.answer(w, name, result)
+			}
 		}
-	default:
-		// net/http would read the body first, for as long as the client likes.
-		w.Header().Set("Connection", "close")
-		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyWithin)) // writers of tests have none
-		cause = errThrottling
 	}
 	if cause != nil {
 		e := errorOf(cause)
@@ -147,20 +149,76 @@ func requestID() string {
 	return s[:8] + "-" + s[8:12] + "-" + s[12:16] + "-" + s[16:20] + "-" + s[20:]
 }
 
-// serve runs everything between the request id and the answer.
-func (q *query) serve(w http.ResponseWriter) (string, any, error) {
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyWithin)) // writers of tests have none
-	body, err := io.ReadAll(http.MaxBytesReader(w, q.r.Body, MaxBody))
-	if err != nil {
-		return "", nil, errBody
+// read reads the body. Who sends it is not known yet and may be slow, so it takes none of the
+// places at work, and a long one a place of its own.
+func (q *query) read(w http.ResponseWriter) ([]byte, error) {
+	rc := http.NewResponseController(w)
+	deadline := time.Now().Add(bodyWithin)
+	_ = rc.SetReadDeadline(deadline) // writers of tests have none
+	_ = rc.SetWriteDeadline(deadline)
+	from := http.MaxBytesReader(w, q.r.Body, MaxBody)
+	body, err := io.ReadAll(io.LimitReader(from, smallBody))
+	if err == nil && len(body) == smallBody {
+		select {
+		case q.h.large <- struct{}{}:
+			defer func() { <-q.h.large }()
+		default:
+			// net/http reads the rest first, until the deadline.
+			w.Header().Set("Connection", "close")
+			return nil, errThrottling
+		}
+		var rest []byte
+		rest, err = io.ReadAll(from)
+		body = append(body, rest...)
 	}
-	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
+	if err != nil {
+		return nil, errBody
+	}
+	_ = rc.SetReadDeadline(time.Time{})
+	return body, nil
+}
+
+// enter finds out who asks and takes a place, which leave gives back.
+func (q *query) enter(body []byte) (leave func(), err error) {
+	h := q.h
+	select {
+	case h.slots <- struct{}{}:
+	default:
+		return nil, errThrottling
+	}
+	defer func() {
+		if err != nil {
+			<-h.slots
+		}
+	}()
 	if err := q.parse(body); err != nil {
-		return "", nil, err
+		return nil, err
 	}
 	if err := q.authenticate(body); err != nil {
-		return "", nil, err
+		return nil, err
 	}
+	account := q.account
+	if q.form.Get("Action") == "AssumeRoleWithWebIdentity" { // it waits for a provider of the role's account
+		account, _, _ = roleOf(q.param("RoleArn"))
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.busy[account] >= max(1, cap(h.slots)/4) {
+		return nil, errThrottling
+	}
+	h.busy[account]++
+	return func() {
+		<-h.slots
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if h.busy[account]--; h.busy[account] == 0 {
+			delete(h.busy, account)
+		}
+	}, nil
+}
+
+// serve runs the action.
+func (q *query) serve() (string, any, error) {
 	name := q.form.Get("Action")
 	a, ok := actions[name]
 	if !ok {

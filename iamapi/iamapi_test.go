@@ -1,6 +1,7 @@
 package iamapi
 
 import (
+	"crypto/ed25519"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -9,6 +10,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
 
 	"github.com/weftstore/weft/identity"
 	"github.com/weftstore/weft/identity/oidc"
@@ -500,12 +504,75 @@ func FuzzForm(f *testing.F) {
 // TestTooMany: who is told to come back later cannot keep the connection by a body that never comes.
 func TestTooMany(t *testing.T) {
 	h := New(Config{Requests: 1, IsService: func(*http.Request) bool { return true }})
-	h.slots <- struct{}{}
-	r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader("Action=GetUser"))
-	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	h.large <- struct{}{}
 	w := httptest.NewRecorder()
-	h.ServeHTTP(w, r)
+	h.ServeHTTP(w, formRequest(strings.NewReader("Action=GetUser&UserName="+strings.Repeat("u", smallBody))))
 	if w.Code != http.StatusServiceUnavailable || w.Header().Get("Connection") != "close" {
 		t.Errorf("status %d, headers %v", w.Code, w.Header())
 	}
+}
+
+func formRequest(body io.Reader) *http.Request {
+	r := httptest.NewRequest(http.MethodPost, "http://localhost/", body)
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	return r
+}
+
+// TestSlowBodies: clients whose bodies do not come keep nobody out.
+func TestSlowBodies(t *testing.T) {
+	r := newRig(t, nil)
+	r.h.slots = make(chan struct{}, 1)
+	body, slow := io.Pipe()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		r.h.ServeHTTP(httptest.NewRecorder(), formRequest(body))
+	}()
+	if _, err := slow.Write([]byte("Action=")); err != nil {
+		t.Fatal(err)
+	}
+	r.ok(r.root, "GetCallerIdentity")
+	slow.Close()
+	<-done
+}
+
+type hanging struct{ asked, end chan struct{} }
+
+func (h *hanging) RoundTrip(*http.Request) (*http.Response, error) {
+	h.asked <- struct{}{}
+	<-h.end
+	return nil, io.ErrUnexpectedEOF
+}
+
+// TestHangingProvider: an account whose identity provider hangs has its share of the places, and others work.
+func TestHangingProvider(t *testing.T) {
+	hang := &hanging{make(chan struct{}), make(chan struct{})}
+	r := newRig(t, &http.Client{Transport: hang})
+	r.h.slots = make(chan struct{}, 4)
+	const issuer = "https://sso.example.org"
+	r.ok(r.root, "CreateOpenIDConnectProvider", "Url", issuer, "ClientIDList.member.1", "weft")
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.EdDSA, Key: ed25519.NewKeyFromSeed(make([]byte, 32))}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, err := jwt.Signed(signer).Claims(jwt.Claims{Issuer: issuer}).Serialize()
+	if err != nil {
+		t.Fatal(err)
+	}
+	form := url.Values{"Action": {"AssumeRoleWithWebIdentity"}, "RoleArn": {identity.RoleARN(r.account, "r")}, "RoleSessionName": {"s1"}, "WebIdentityToken": {token}}.Encode()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		r.h.ServeHTTP(httptest.NewRecorder(), formRequest(strings.NewReader(form)))
+	}()
+	<-hang.asked
+	w := httptest.NewRecorder()
+	r.h.ServeHTTP(w, formRequest(strings.NewReader(form)))
+	if w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), "<Code>Throttling</Code>") {
+		t.Errorf("a second request of the account: %d %s", w.Code, w.Body)
+	}
+	_, other := r.tenant("other")
+	r.ok(other, "GetCallerIdentity")
+	close(hang.end)
+	<-done
 }

@@ -76,9 +76,8 @@ func (q *query) ask(action string, more map[string][]string) (*identity.Assume, 
 	if err != nil {
 		return nil, err
 	}
-	rest, ok := strings.CutPrefix(names[0], "arn:aws:iam::")
-	account, name, ok2 := strings.Cut(rest, ":role/")
-	if !ok || !ok2 || !policy.IsAccount(account) {
+	account, name, ok := roleOf(names[0])
+	if !ok {
 		return nil, errValidation.saying(clip(names[0]) + " is invalid")
 	}
 	a := &identity.Assume{Action: action, Account: account, Role: name, Name: names[1], Lasts: lasts, Policy: q.param("Policy"), Chained: q.temporary()}
@@ -100,6 +99,13 @@ func (q *query) ask(action string, more map[string][]string) (*identity.Assume, 
 	}
 	a.Context = c
 	return a, nil
+}
+
+// roleOf takes the ARN of a role apart.
+func roleOf(arn string) (account, name string, ok bool) {
+	rest, ok := strings.CutPrefix(arn, "arn:aws:iam::")
+	account, name, ok2 := strings.Cut(rest, ":role/")
+	return account, name, ok && ok2 && policy.IsAccount(account)
 }
 
 // trustContext are the values of conditions in trust policies, or what else the globals lack.
