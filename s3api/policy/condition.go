@@ -160,12 +160,15 @@ func compilePrefix(s string, _ bool) (o operand, err error) {
 	if o.prefix, err = netip.ParsePrefix(s); err != nil {
 		return o, malformed("Policy has an invalid IP address or range: ", s)
 	}
+	if a := o.prefix.Addr(); a.Is4In6() && o.prefix.Bits() >= 96 { // as addresses are compared
+		o.prefix = netip.PrefixFrom(a.Unmap(), o.prefix.Bits()-96)
+	}
 	return o, nil
 }
 
 func matchPrefix(have string, want *operand, _ Context) bool {
 	a, err := netip.ParseAddr(have)
-	return err == nil && want.prefix.Contains(a.Unmap())
+	return err == nil && want.prefix.Contains(a.WithZone("").Unmap())
 }
 
 // compileARN compiles each of the six parts apart: a wildcard does not reach over a colon.

@@ -123,7 +123,7 @@ func TestDecide(t *testing.T) {
 func TestConditions(t *testing.T) {
 	ctx := values{"aws:s": {"Abc"}, "aws:n": {"42"}, "aws:d": {"2026-11-03T04:05:06Z"}, "aws:b": {"true"}, "aws:bin": {"AQI="},
 		"aws:ip": {"192.0.2.7"}, "aws:ip6": {"2001:db8::1"}, "aws:arn": {"arn:aws:iam::111111111111:user/x/y"}, "aws:m": {"a", "b"},
-		"aws:name": {"Abc"}, "aws:mapped": {"::ffff:192.0.2.7"}, "aws:word": {"word"}}
+		"aws:name": {"Abc"}, "aws:mapped": {"::ffff:192.0.2.7"}, "aws:word": {"word"}, "aws:zone": {"fe80::1%eth0"}}
 	for _, c := range []struct {
 		condition string
 		want      bool
@@ -142,6 +142,8 @@ func TestConditions(t *testing.T) {
 		{`"Bool":{"aws:b":true}`, true}, {`"Bool":{"aws:b":"False"}`, false}, {`"Bool":{"aws:absent":"false"}`, false}, {`"BoolIfExists":{"aws:absent":"false"}`, true},
 		{`"BinaryEquals":{"aws:bin":"AQI="}`, true}, {`"BinaryEquals":{"aws:bin":"AQM="}`, false},
 		{`"IpAddress":{"aws:ip":"192.0.2.0/24"}`, true}, {`"IpAddress":{"aws:ip":["10.0.0.0/8","192.0.2.8"]}`, false}, {`"IpAddress":{"aws:mapped":"192.0.2.7"}`, true},
+		{`"IpAddress":{"aws:zone":"fe80::/10"}`, true}, {`"NotIpAddress":{"aws:zone":"fe80::1"}`, false},
+		{`"IpAddress":{"aws:ip":"::ffff:192.0.0.0/104"}`, true}, {`"IpAddress":{"aws:ip":"::ffff:10.0.0.0/104"}`, false}, {`"IpAddress":{"aws:mapped":"::ffff:192.0.2.0/120"}`, true},
 		{`"NotIpAddress":{"aws:ip":"192.0.2.0/24"}`, false}, {`"IpAddress":{"aws:ip6":"2001:db8::/32"}`, true}, {`"IpAddress":{"aws:ip6":"0.0.0.0/0"}`, false},
 		{`"ArnEquals":{"aws:arn":"arn:aws:iam::111111111111:user/x/y"}`, true}, {`"ArnLike":{"aws:arn":"arn:aws:iam::*:user/*"}`, true},
 		{`"ArnLike":{"aws:arn":"arn:*:user/x/y:::"}`, false}, {`"ArnNotLike":{"aws:arn":"arn:aws:iam::1111*:user/*"}`, false}, {`"ArnNotEquals":{"aws:arn":"arn:aws:iam::111111111111:user/z"}`, true},
