@@ -170,7 +170,11 @@ func deleteCondition(h http.Header) (metadata.Condition, error) {
 func etagList(list, name string) ([]string, error) {
 	var out []string
 	for one := range strings.SplitSeq(list, ",") {
-		if one = unquote(strings.TrimSpace(one)); one == "" {
+		one = strings.TrimSpace(one)
+		if strings.HasSuffix(name, "If-None-Match") {
+			one = strings.TrimPrefix(one, "W/") // it is compared weakly (RFC 9110, section 13.1.2)
+		}
+		if one = unquote(one); one == "" {
 			continue
 		}
 		if len(out) == maxConditionTags {

@@ -136,7 +136,9 @@ func TestConditionalWrites(t *testing.T) {
 	e.ok("PUT", "/bucket", "")
 	e.ok("PUT", "/bucket/k", "hello", "If-None-Match: *")
 	e.want(412, "PreconditionFailed", "PUT", "/bucket/k", "again", "If-None-Match: *")
+	e.want(412, "PreconditionFailed", "PUT", "/bucket/k", "again", `If-None-Match: "x", W/"5d41402abc4b2a76b9719d911017c592"`)
 	e.want(412, "PreconditionFailed", "PUT", "/bucket/k", "again", `If-Match: "x"`)
+	e.want(412, "PreconditionFailed", "PUT", "/bucket/k", "again", `If-Match: W/"5d41402abc4b2a76b9719d911017c592"`)
 	e.ok("PUT", "/bucket/k", "again", `If-Match: "5d41402abc4b2a76b9719d911017c592"`)
 	if got := e.ok("GET", "/bucket/k", "").Body.String(); got != "again" {
 		t.Errorf("body %q", got)
