@@ -228,15 +228,16 @@ func TestPublic(t *testing.T) {
 	for s, want := range map[string]bool{
 		`"Principal":"*",` + allowGet: true, `"Principal":{"AWS":["111111111111","*"]},` + allowGet: true, `"Principal":{"AWS":"111111111111"},` + allowGet: false,
 		`"Principal":"*",` + denyGet: false,
-		`"Principal":"*",` + allowGet + `,"Condition":{"IpAddress":{"aws:SourceIp":"192.0.2.0/24"}}`:                 false,
-		`"Principal":"*",` + allowGet + `,"Condition":{"IpAddress":{"aws:SourceIp":["192.0.2.0/24","0.0.0.0/0"]}}`:   true,
-		`"Principal":"*",` + allowGet + `,"Condition":{"NotIpAddress":{"aws:SourceIp":"192.0.2.0/24"}}`:              true,
-		`"Principal":"*",` + allowGet + `,"Condition":{"StringEquals":{"aws:PrincipalAccount":"111111111111"}}`:      false,
-		`"Principal":"*",` + allowGet + `,"Condition":{"StringLike":{"aws:PrincipalAccount":"1*"}}`:                  true,
-		`"Principal":"*",` + allowGet + `,"Condition":{"StringEqualsIfExists":{"aws:SourceVpc":"vpc-1"}}`:            true,
-		`"Principal":"*",` + allowGet + `,"Condition":{"StringEquals":{"aws:UserAgent":"x"}}`:                        true,
-		`"Principal":"*",` + allowGet + `,"Condition":{"ArnLike":{"aws:SourceArn":"arn:aws:sns:*:111111111111:x*"}}`: false,
-		`"Principal":"*",` + allowGet + `,"Condition":{"ArnLike":{"aws:SourceArn":"arn:aws:sns:*:*:x"}}`:             true,
+		`"Principal":"*",` + allowGet + `,"Condition":{"IpAddress":{"aws:SourceIp":"192.0.2.0/24"}}`:                              false,
+		`"Principal":"*",` + allowGet + `,"Condition":{"IpAddress":{"aws:SourceIp":["192.0.2.0/24","0.0.0.0/0"]}}`:                true,
+		`"Principal":"*",` + allowGet + `,"Condition":{"NotIpAddress":{"aws:SourceIp":"192.0.2.0/24"}}`:                           true,
+		`"Principal":"*",` + allowGet + `,"Condition":{"StringEquals":{"aws:PrincipalAccount":"111111111111"}}`:                   false,
+		`"Principal":"*",` + allowGet + `,"Condition":{"StringLike":{"aws:PrincipalAccount":"1*"}}`:                               true,
+		`"Principal":"*",` + allowGet + `,"Condition":{"StringEqualsIfExists":{"aws:SourceVpc":"vpc-1"}}`:                         true,
+		`"Principal":"*",` + allowGet + `,"Condition":{"StringEquals":{"aws:UserAgent":"x"}}`:                                     true,
+		`"Principal":"*",` + allowGet + `,"Condition":{"StringEquals":{"s3:x-amz-server-side-encryption-aws-kms-key-id":"main"}}`: true,
+		`"Principal":"*",` + allowGet + `,"Condition":{"ArnLike":{"aws:SourceArn":"arn:aws:sns:*:111111111111:x*"}}`:              false,
+		`"Principal":"*",` + allowGet + `,"Condition":{"ArnLike":{"aws:SourceArn":"arn:aws:sns:*:*:x"}}`:                          true,
 	} {
 		if got := mustParse(t, Bucket, doc(s)).Public(); got != want {
 			t.Errorf("%s: %v, want %v", s, got, want)

@@ -6,12 +6,12 @@ import (
 )
 
 // confining are the condition keys that make a grant to everybody one to some, when
-// they are compared with fixed values (Amazon S3 User Guide, "The meaning of public").
+// they are compared with fixed values (Amazon S3 User Guide, "The meaning of public"). The key
+// id of SSE-KMS is one on AWS, where a key has a policy of its own; here everybody may name it.
 var confining = map[string]bool{
 	"aws:principalaccount": true, "aws:principalarn": true, "aws:principalorgid": true, "aws:principalorgpaths": true,
 	"aws:sourceaccount": true, "aws:sourcearn": true, "aws:sourceorgid": true, "aws:sourceip": true, "aws:sourcevpc": true,
 	"aws:sourcevpce": true, "aws:userid": true, "s3:dataaccesspointaccount": true, "s3:dataaccesspointarn": true,
-	"s3:x-amz-server-side-encryption-aws-kms-key-id": true,
 }
 
 // Public reports whether the document allows something to everybody, but for conditions
