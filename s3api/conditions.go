@@ -52,8 +52,12 @@ func (x *conditions) Values(key string) []string {
 	}
 	if name, ok := headerKeys[key]; ok {
 		values := asRead(name, x.c.r.Header[name])
-		if x.need.action == "s3:PutObject" && !guards(name, values) {
+		switch {
+		case len(values) == 0 || x.need.action == "s3:PutObject" && !guards(name, values):
 			return nil
+		case name == sseKeyHeader: // an empty one is none
+			key := policy.KeyName(values[0])
+			return optional(key, key != "")
 		}
 		return values
 	}

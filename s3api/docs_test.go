@@ -61,7 +61,7 @@ const docsTail = `
 | encryption at rest | an object is encrypted when the request or the bucket's configuration says so; AWS encrypts always |
 | SSE-C over plain HTTP | 400 InvalidRequest as on AWS, but for clients on the same host, and with ` + "`--tls-in-front`" + ` |
 | ` + "`aws:kms:dsse`" + ` | 501 NotImplemented |
-| key ids of SSE-KMS | names of ` + "`--kms-key`" + ` or of Vault's keys; of an ARN the name counts. Policies of keys are the key service's |
+| key ids of SSE-KMS | names of ` + "`--kms-key`" + ` or of Vault's keys; of an ARN the name counts, in conditions of policies too. Policies of keys are the key service's |
 | wrong key of a part (SSE-C) | 400 InvalidRequest |
 | ` + "`x-amz-acl`" + ` | in a BucketOwnerEnforced bucket private, bucket-owner-read and bucket-owner-full-control are accepted and change nothing, other canned ACLs and grants are 400 AccessControlListNotSupported |
 | ownership | BucketOwnerEnforced for a bucket that says none, or what ` + "`--object-ownership`" + ` says; with the others there are access control lists |

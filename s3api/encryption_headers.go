@@ -11,6 +11,7 @@ import (
 
 	"github.com/weftstore/weft/kms"
 	"github.com/weftstore/weft/metadata"
+	"github.com/weftstore/weft/s3api/policy"
 )
 
 const (
@@ -136,7 +137,7 @@ func (c *call) wantedEncryption(customer *customerKey) (*encryption, error) {
 
 func (c *call) wantedKMS(rules *bucketEncryption) (*encryption, error) {
 	h := c.r.Header
-	e := &encryption{kind: sseKMS, keyID: keyName(h.Get(sseKeyHeader)), context: h.Get(sseContextHeader), bucketKey: rules.bucketKey}
+	e := &encryption{kind: sseKMS, keyID: policy.KeyName(h.Get(sseKeyHeader)), context: h.Get(sseContextHeader), bucketKey: rules.bucketKey}
 	if e.keyID == "" && rules.kind == sseKMS {
 		e.keyID = rules.keyID
 	}
@@ -159,15 +160,6 @@ func (c *call) wantedKMS(rules *bucketEncryption) (*encryption, error) {
 		return nil, badArgument(strings.ToLower(sseContextHeader), e.context, "The header 'x-amz-server-side-encryption-context' shall be Base64-encoded UTF-8 string holding JSON which represents a string-string map")
 	}
 	return e, nil
-}
-
-// keyName takes the name out of an ARN of a key or an alias.
-func keyName(id string) string {
-	if strings.HasPrefix(id, "arn:") {
-		id = id[strings.LastIndexByte(id, ':')+1:]
-		id = strings.TrimPrefix(id, "key/")
-	}
-	return strings.TrimPrefix(id, "alias/")
 }
 
 // setEncryption puts the headers that tell how an object is encrypted.

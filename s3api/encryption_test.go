@@ -287,3 +287,36 @@ func TestEncryptionGolden(t *testing.T) {
 		}
 	}
 }
+
+// TestKeyConditions: a policy about a key of SSE-KMS holds for it by whatever name.
+func TestKeyConditions(t *testing.T) {
+	const arn = "arn:aws:kms:eu-west-9:111111111111:"
+	deny := func(condition, id string) string {
+		return `{"Effect":"Deny","Action":"s3:PutObject","Resource":"*","Condition":{"` + condition + `":{"s3:x-amz-server-side-encryption-aws-kms-key-id":"` + id + `"}}}`
+	}
+	for _, c := range []struct {
+		condition, id, header string
+		ok                    bool
+	}{
+		{"StringEquals", "second", "second", false},
+		{"StringEquals", "second", arn + "key/second", false},
+		{"StringEquals", "second", "alias/second", false},
+		{"StringEquals", arn + "key/second", "second", false},
+		{"ArnEquals", arn + "key/second", "second", false},
+		{"ArnLike", "arn:aws:kms:*:*:key/sec*", "alias/second", false},
+		{"StringEquals", "second", "main", true},
+		{"StringNotEquals", arn + "alias/main", "second", false},
+		{"StringNotEquals", arn + "alias/main", arn + "key/main", true},
+		{"ArnNotEqualsIfExists", arn + "key/main", "main", true},
+		{"ArnNotEqualsIfExists", arn + "key/main", "second", false},
+		{"ArnNotEqualsIfExists", arn + "key/${aws:username}", "user", true},
+		{"Null", "true", "", false},
+	} {
+		cell := newCell(t, userOf(accountA, document(t, allowAll, deny(c.condition, c.id))), "")
+		cell.h.cfg.KMS = cryptEnv(t).h.cfg.KMS
+		row := matrixRow{target: "/bucket/new?uploads", header: []string{sseHeader, "aws:kms", sseKeyHeader, c.header}}
+		if got, want := cell.send("POST", &row), map[bool]string{true: "allowed", false: "AccessDenied"}[c.ok]; got != want {
+			t.Errorf("%s %s, %q: %s, want %s", c.condition, c.id, c.header, got, want)
+		}
+	}
+}

@@ -3,6 +3,8 @@ package s3api
 import (
 	"net/http"
 	"strings"
+
+	"github.com/weftstore/weft/s3api/policy"
 )
 
 // configEncryption is the name of a bucket's encryption configuration.
@@ -81,7 +83,7 @@ func decodeBucketEncryption(data []byte) (b bucketEncryption, err error) {
 				return b, errInvalidArgument.saying("a KMSMasterKeyID is not applicable if the default sse algorithm is not aws:kms or aws:kms:dsse")
 			}
 		case "aws:kms":
-			b.kind, b.keyID = sseKMS, keyName(key)
+			b.kind, b.keyID = sseKMS, policy.KeyName(key)
 		case "aws:kms:dsse":
 			return b, errNotImplemented.saying("Dual-layer encryption is not implemented; aws:kms is.")
 		default:

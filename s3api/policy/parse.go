@@ -315,6 +315,22 @@ func parseOperator(name string) (condition, error) {
 	return c, nil
 }
 
+const kmsKey = "s3:x-amz-server-side-encryption-aws-kms-key-id"
+
+// KeyName takes the name out of an ARN or an alias of a key of SSE-KMS. Keys have no other
+// names, so policies compare these.
+func KeyName(id string) string {
+	if strings.HasPrefix(id, "arn:") {
+		if parts := splitARN(id); parts != nil {
+			id = parts[5]
+		} else {
+			id = id[strings.LastIndexByte(id, ':')+1:]
+		}
+		id = strings.TrimPrefix(id, "key/")
+	}
+	return strings.TrimPrefix(id, "alias/")
+}
+
 func (c *condition) parse(m *member, vars bool) error {
 	if c.key = normalKey(m.name); !validKey(c.key) {
 		return malformed("Policy has an invalid condition key: ", m.name)
@@ -323,7 +339,13 @@ func (c *condition) parse(m *member, vars bool) error {
 	if !ok || len(list) == 0 || c.op.name == nullOperator && len(list) != 1 {
 		return malformed("Policy has an invalid condition value for ", m.name)
 	}
+	if c.key == kmsKey && strings.HasPrefix(c.op.name, "Arn") { // only names are compared
+		c.op = operators[map[bool]string{false: "stringlike", true: "stringnotlike"}[c.op.negated]]
+	}
 	for _, s := range list {
+		if c.key == kmsKey {
+			s = KeyName(s)
+		}
 		o, err := c.op.compile(s, vars)
 		if err != nil {
 			return err
