@@ -51,6 +51,9 @@ func (x *conditions) Values(key string) []string {
 		return x.ofDocument(key)
 	}
 	if name, ok := headerKeys[key]; ok {
+		if !obeyed(x.c.route, name) {
+			return nil
+		}
 		values := asRead(name, x.c.r.Header[name])
 		switch {
 		case len(values) == 0 || x.need.action == "s3:PutObject" && !guards(name, values):
@@ -66,7 +69,7 @@ func (x *conditions) Values(key string) []string {
 	}
 	if name, ok := queryKeys[key]; ok {
 		v, given := x.c.query.lookup(name)
-		return optional(v, given)
+		return optional(v, given && lists(x.c.route, name))
 	}
 	if strings.HasPrefix(key, "s3:") {
 		return x.ofS3(key)
@@ -142,6 +145,9 @@ func (x *conditions) ofS3(key string) []string {
 	case "s3:objectcreationoperation":
 		return optional(strconv.FormatBool(x.creates()), x.need.action == "s3:PutObject")
 	case "s3:object-lock-remaining-retention-days":
+		if !obeyed(x.c.route, lockUntilHeader) {
+			return nil
+		}
 		end, _ := time.Parse(time.RFC3339Nano, x.c.r.Header.Get(lockUntilHeader)) // the operation will refuse another
 		return x.daysUntil(end)
 	case "s3:requestobjecttagkeys":
@@ -172,7 +178,7 @@ func tagKeys(tags map[string]string) []string { return slices.Sorted(maps.Keys(t
 
 // requestTags are those of the header, unless they are the source's.
 func (x *conditions) requestTags() map[string]string {
-	if x.c.route.Operation == "CopyObject" && x.c.r.Header.Get("X-Amz-Tagging-Directive") != "REPLACE" {
+	if !obeyed(x.c.route, taggingHeader) || x.c.route.Operation == "CopyObject" && x.c.r.Header.Get("X-Amz-Tagging-Directive") != "REPLACE" {
 		return nil
 	}
 	tags, err := headerTags(x.c.r.Header)

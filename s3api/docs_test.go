@@ -74,6 +74,7 @@ const docsTail = `
 | the root of the root account | may do everything in every account, but for what a bucket policy denies it |
 | ` + "`x-amz-expected-bucket-owner`" + ` | the account's id, or its canonical user id |
 | conditions on what a request's document says (` + "`s3:RequestObjectTag`" + ` of PutObjectTagging, ` + "`s3:LocationConstraint`, `aws:RequestTag`, `aws:TagKeys`, `s3:object-lock-*`" + ` of PutObjectRetention and PutObjectLegalHold, ` + "`s3:if-match`" + ` of DeleteObjects) | the document is read when a policy asks for it and might allow the request |
+| conditions on headers and parameters (` + "`s3:x-amz-*`, `s3:object-lock-*`, `s3:prefix`" + `) | one that the operation ignores is absent; those that come with CreateMultipartUpload are asked for there, and not again for parts and completion |
 | a copy with tags | asks for no GetObjectTagging |
 | ` + "`CanonicalRequest`" + ` of SignatureDoesNotMatch | without session tokens and customers' keys |
 | ` + "`x-amz-storage-class`" + ` | STANDARD; other names that S3 knows are 501, unknown ones 400 InvalidStorageClass |

@@ -54,6 +54,9 @@ func hasDocument(operation string) bool {
 // costs at most maxDocument; but not for somebody whom they refuse whatever it says.
 func (c *call) decide() (bool, error) {
 	q := &c.ask
+	if q.conditions.need.continues(c.route) {
+		q.request.Pending = q.conditions.begun
+	}
 	if c.document.known || !hasDocument(c.route.Operation) {
 		return policy.Decide(&q.request, &q.policies), nil
 	}

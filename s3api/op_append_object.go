@@ -7,6 +7,7 @@ import (
 
 	"github.com/weftstore/weft/internal/checksum"
 	"github.com/weftstore/weft/metadata"
+	"github.com/weftstore/weft/s3api/policy"
 	"github.com/weftstore/weft/store"
 )
 
@@ -132,6 +133,9 @@ func (c *call) appendEncryption(v *metadata.Version) (*encryption, error) {
 		is = "aws:kms"
 	}
 	if want := c.r.Header.Get(sseHeader); want != "" && want != is {
+		return nil, errEncryptionMismatch
+	}
+	if key := policy.KeyName(c.r.Header.Get(sseKeyHeader)); key != "" && (is != "aws:kms" || key != e.keyID) {
 		return nil, errEncryptionMismatch
 	}
 	if e == nil {
