@@ -87,7 +87,7 @@ func (f *fakeObjects) Put(ctx context.Context, r *store.PutRequest) (*store.PutR
 	if err != nil {
 		return nil, err
 	}
-	return &store.PutResult{ETag: v.ETag(), VersionID: res.VersionID, Sums: sums, Size: r.Size}, nil
+	return &store.PutResult{ETag: v.ETag(), VersionID: res.VersionID, Sums: sums, Size: r.Size, Modified: v.Modified}, nil
 }
 
 func (f *fakeObjects) append(ctx context.Context, r *store.PutRequest, part *metadata.Part) (*store.PutResult, error) {
@@ -128,7 +128,7 @@ func (f *fakeObjects) PutPart(ctx context.Context, r *store.PartRequest) (*store
 		return nil, err
 	}
 	v := metadata.Version{MD5: sums.MD5}
-	return &store.PutResult{ETag: v.ETag(), Sums: sums, Size: r.Size}, nil
+	return &store.PutResult{ETag: v.ETag(), Sums: sums, Size: r.Size, Modified: part.Modified}, nil
 }
 
 func (f *fakeObjects) Complete(ctx context.Context, r *store.CompleteRequest) (*store.PutResult, error) {

@@ -173,7 +173,7 @@ func (c *call) sourceBody(obj Object, r byteRange) (io.ReadCloser, error) {
 // sendCopied answers CopyObject and UploadPartCopy.
 func (c *call) sendCopied(root string, res *store.PutResult, withType bool) error {
 	d := newDoc(root, 512)
-	d.time("LastModified", c.h.cfg.Now())
+	d.time("LastModified", res.Modified)
 	d.str("ETag", `"`+res.ETag+`"`)
 	d.digest(&res.Sums.Digest, 0)
 	if withType {

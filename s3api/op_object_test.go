@@ -292,6 +292,9 @@ func TestCopy(t *testing.T) {
 	if len(elements(w, "ETag")) != 1 || elements(w, "ChecksumCRC32")[0] != sumOf(checksum.CRC32, "hello") {
 		t.Errorf("copy: %s", w.Body)
 	}
+	if got := elements(w, "LastModified"); len(got) != 1 || got[0] != testTime.Format(isoLayout) {
+		t.Errorf("the copy was modified at %q, it says", got)
+	}
 	w = e.ok("GET", "/bucket/copy", "")
 	wantHeaders(t, w, "Content-Type: text/x", "X-Amz-Tagging-Count: 1")
 	if w.Body.String() != "hello" || w.Header()["x-amz-meta-m"][0] != "1" { //nolint:staticcheck // names of user metadata go out in lower case

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"io"
+	"time"
 
 	"github.com/weftstore/weft/internal/checksum"
 	"github.com/weftstore/weft/metadata"
@@ -68,6 +69,7 @@ type PutResult struct {
 	Sums      Sums
 	Size      int64
 	Attrs     map[string]string // of the version; nil for a part
+	Modified  time.Time         // as the version or the part has it
 }
 
 // PartRequest is a part of a multipart upload to store.

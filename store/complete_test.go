@@ -1,6 +1,7 @@
 package store
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/weftstore/weft/metadata"
@@ -40,5 +41,27 @@ func TestCompletedMeanwhile(t *testing.T) {
 		}
 		serveRebuilt(t, r, db, targets, map[string][]byte{"k": body})
 		r.close()
+	}
+}
+
+// TestResultsTellTheTime: a result has the time that the version is read with.
+func TestResultsTellTheTime(t *testing.T) {
+	r := newRig(t, rigOptions{layout: "ec:2+2"})
+	r.addTargets(t)
+	defer r.close()
+	put, err := r.Put(t.Context(), &PutRequest{Bucket: "b", Key: "put", Size: 1, Body: strings.NewReader("x")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	up, parts, _ := r.startUpload(t, "parts", 5<<20, 1000)
+	done, err := r.Complete(t.Context(), &CompleteRequest{Bucket: "b", Key: "parts", Upload: up, Parts: parts})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key, res := range map[string]*PutResult{"put": put, "parts": done} {
+		v, _, err := r.db.Get(t.Context(), "b", key, "")
+		if err != nil || v.Modified.UnixMilli() != res.Modified.UnixMilli() {
+			t.Errorf("%s: %v, the result says %v, %v", key, v.Modified, res.Modified, err)
+		}
 	}
 }

@@ -60,7 +60,7 @@ func (s *Store) PutPart(ctx context.Context, req *PartRequest) (*PutResult, erro
 		s.reportDamage(ref, st.part.Set, st.lost)
 	}
 	etag := metadata.Version{MD5: st.part.MD5}
-	return &PutResult{ETag: etag.ETag(), Sums: st.sums, Size: req.Size}, nil
+	return &PutResult{ETag: etag.ETag(), Sums: st.sums, Size: req.Size, Modified: st.part.Modified}, nil
 }
 
 // Complete makes an object of the parts of an upload. Repeating a call that
@@ -134,7 +134,7 @@ func (s *Store) Complete(ctx context.Context, req *CompleteRequest) (*PutResult,
 }
 
 func resultOf(v *metadata.Version, res metadata.PutResult) *PutResult {
-	return &PutResult{ETag: v.ETag(), VersionID: res.VersionID, Sums: Sums{MD5: v.MD5, Digest: v.Digest}, Size: v.Size, Attrs: v.Attrs}
+	return &PutResult{ETag: v.ETag(), VersionID: res.VersionID, Sums: Sums{MD5: v.MD5, Digest: v.Digest}, Size: v.Size, Attrs: v.Attrs, Modified: v.Modified}
 }
 
 // sumParts fills in the size and the checksums of an object from its parts.

@@ -66,7 +66,7 @@ func (s *Store) Put(ctx context.Context, req *PutRequest) (*PutResult, error) {
 		ref := metadata.PartRef{BucketID: bucket.ID, Key: v.Key, Version: v.ID, Number: st.part.Number, Set: st.part.Set}
 		s.reportDamage(ref, st.part.Set, st.lost)
 	}
-	return &PutResult{ETag: v.ETag(), VersionID: res.VersionID, Sums: st.sums, Size: v.Size, Attrs: v.Attrs}, nil
+	return &PutResult{ETag: v.ETag(), VersionID: res.VersionID, Sums: st.sums, Size: v.Size, Attrs: v.Attrs, Modified: v.Modified}, nil
 }
 
 // unmade deletes the chunks of a part whose metadata was refused, and returns the
