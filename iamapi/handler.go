@@ -281,15 +281,21 @@ func (q *query) authorize(a *action, name string) error {
 	if a.on != nil {
 		on = a.on(q)
 	}
-	if !q.allowed(a.service+":"+name, on) {
+	ok, err := q.allowed(a.service+":"+name, on)
+	if err != nil {
+		return err
+	}
+	if !ok {
 		return errAccessDenied.saying("User: " + q.who.ARNs[0] + " is not authorized to perform: " + a.service + ":" + name + " on resource: " + clip(on))
 	}
 	return nil
 }
 
-func (q *query) allowed(action, on string) bool {
-	r := &policy.Request{Principal: &q.who.Principal, Action: action, Resource: on, Context: q.conditions(action)}
-	return policy.Decide(r, &policy.Policies{Identity: q.who.Policies, Session: q.who.Session, Owner: q.account})
+func (q *query) allowed(action, on string) (bool, error) {
+	c := &resourceContext{Context: q.conditions(action), q: q, on: on}
+	r := &policy.Request{Principal: &q.who.Principal, Action: action, Resource: on, Context: c}
+	ok := policy.Decide(r, &policy.Policies{Identity: q.who.Policies, Session: q.who.Session, Owner: q.account})
+	return ok && c.failed == nil, c.failed
 }
 
 // conditions are the globals, the policy that is attached or detached, and the tags that are

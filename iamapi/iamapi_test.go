@@ -382,6 +382,41 @@ func TestTagConditions(t *testing.T) {
 	r.fails("AccessDenied", one, "CreateGroup", slices.Concat([]string{"GroupName", "g"}, team)...) // which has no tags
 }
 
+// TestResourceTags: policies go by the tags of what an action is about.
+func TestResourceTags(t *testing.T) {
+	r := newRig(t, nil)
+	team := func(value string) []string {
+		return []string{"Tags.member.1.Key", "Team", "Tags.member.1.Value", value}
+	}
+	deny := r.user("deny", `{"Effect":"Allow","Action":["iam:*","sts:*"],"Resource":"*"},{"Effect":"Deny","Action":"*","Resource":"*","Condition":{"StringEquals":{"aws:ResourceTag/Team":"core"}}}`)
+	allow := r.user("allow", `{"Effect":"Allow","Action":["iam:*","sts:*"],"Resource":"*","Condition":{"StringEquals":{"iam:ResourceTag/Team":"lab"}}}`)
+	text, trusted := doc(`{"Effect":"Allow","Action":"s3:*","Resource":"*"}`), trust(`{"AWS":"`+r.account+`"}`, "")
+	for _, name := range []string{"core", "lab"} {
+		r.ok(r.root, "CreateUser", append([]string{"UserName", name}, team(name)...)...)
+		r.ok(r.root, "CreateRole", append([]string{"RoleName", name, "AssumeRolePolicyDocument", trusted}, team(name)...)...)
+		r.ok(r.root, "CreatePolicy", append([]string{"PolicyName", name, "PolicyDocument", text}, team(name)...)...)
+		r.ok(r.root, "CreateOpenIDConnectProvider", append([]string{"Url", "https://" + name, "ClientIDList.member.1", "c"}, team(name)...)...)
+		for _, row := range [][]string{
+			{"CreateAccessKey", "UserName", name},
+			{"AttachUserPolicy", "UserName", name, "PolicyArn", policyARN(r.account, name)},
+			{"UpdateRoleDescription", "RoleName", name, "Description", "x"},
+			{"AssumeRole", "RoleArn", identity.RoleARN(r.account, name), "RoleSessionName", "s1"},
+			{"GetPolicy", "PolicyArn", policyARN(r.account, name)},
+			{"GetOpenIDConnectProvider", "OpenIDConnectProviderArn", identity.ProviderARN(r.account, "https://"+name)},
+		} {
+			for _, as := range []signer{deny, allow} {
+				if name == "core" {
+					r.fails("AccessDenied", as, row[0], row[1:]...)
+				} else {
+					r.ok(as, row[0], row[1:]...)
+				}
+			}
+		}
+	}
+	r.ok(deny, "CreateUser", "UserName", "new")
+	r.fails("NoSuchEntity", deny, "DeleteUser", "UserName", "absent")
+}
+
 // TestSignature: what is signed is the body, for the service, at the time.
 func TestSignature(t *testing.T) {
 	r := newRig(t, nil)

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/weftstore/weft/identity"
+	"github.com/weftstore/weft/s3api/policy"
 )
 
 // tagged is what can have tags.
@@ -84,6 +85,63 @@ func (q *query) tagConditions(action string) map[string][]string {
 		values["aws:requesttag/"+k] = []string{v}
 	}
 	return values
+}
+
+// resourceContext adds the tags of what an action is about, which are read when a policy asks.
+type resourceContext struct {
+	policy.Context
+	q      *query
+	on     string // ARN
+	read   bool
+	tags   map[string]string
+	failed error // what could not be read
+}
+
+// Values implements policy.Context.
+func (c *resourceContext) Values(key string) []string {
+	tag, ok := identity.ResourceTag(key)
+	if !ok {
+		return c.Context.Values(key)
+	}
+	if !c.read {
+		c.read = true
+		c.tags, c.failed = c.q.tagsOf(c.on)
+	}
+	if v, given := c.tags[tag]; given {
+		return []string{v}
+	}
+	return nil
+}
+
+// tagsOf are none for what does not exist.
+func (q *query) tagsOf(arn string) (tags map[string]string, err error) {
+	rest, _ := strings.CutPrefix(arn, "arn:aws:iam::"+q.account+":")
+	switch kind, name, _ := strings.Cut(rest, "/"); {
+	case kind == "user" && name != "":
+		var u *identity.User
+		if u, err = q.h.cfg.Registry.User(q.ctx, q.account, name); err == nil {
+			tags = u.Tags
+		}
+	case kind == "role" && name != "":
+		var v *identity.Role
+		if v, err = q.h.cfg.Registry.Role(q.ctx, q.account, name); err == nil {
+			tags = v.Tags
+		}
+	case kind == "policy" && arn == q.param("PolicyArn"):
+		var p *identity.Policy
+		if p, _, err = q.policy(); err == nil {
+			tags = p.Tags
+		}
+	case kind == "oidc-provider" && arn == q.param("OpenIDConnectProviderArn"):
+		var p *identity.Provider
+		if p, err = q.provider(); err == nil {
+			tags = p.Tags
+		}
+	}
+	if err != nil && errorOf(err) == errInternal {
+		return nil, err
+	}
+	return tags, nil // the action will say what else is wrong
 }
 
 // tagActions are Tag, Untag and List...Tags.

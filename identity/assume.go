@@ -3,6 +3,7 @@ package identity
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/weftstore/weft/metadata"
@@ -90,6 +91,32 @@ func (a *Assume) check() error {
 	return nil
 }
 
+// roleContext adds the tags of a role.
+type roleContext struct {
+	policy.Context
+	tags map[string]string
+}
+
+// Values implements policy.Context.
+func (c *roleContext) Values(key string) []string {
+	tag, ok := ResourceTag(key)
+	if !ok {
+		return c.Context.Values(key)
+	}
+	if v, given := c.tags[tag]; given {
+		return []string{v}
+	}
+	return nil
+}
+
+// ResourceTag is the tag's key in the name of a condition key about what a request is about.
+func ResourceTag(key string) (tag string, ok bool) {
+	if tag, ok = strings.CutPrefix(key, "aws:resourcetag/"); !ok {
+		tag, ok = strings.CutPrefix(key, "iam:resourcetag/")
+	}
+	return tag, ok
+}
+
 // allowed asks the role's trust policy and the policies of who. That of the role must
 // speak for who in any case: to own the role is not enough.
 func (a *Assume) allowed(who *s3api.Principal, role *Role) bool {
@@ -97,7 +124,7 @@ func (a *Assume) allowed(who *s3api.Principal, role *Role) bool {
 	if err != nil {
 		return false
 	}
-	r := &policy.Request{Principal: &who.Principal, Action: a.Action, Resource: RoleARN(role.Account, role.Name), Context: a.Context}
+	r := &policy.Request{Principal: &who.Principal, Action: a.Action, Resource: RoleARN(role.Account, role.Name), Context: &roleContext{a.Context, role.Tags}}
 	if trust.Evaluate(r) < policy.AllowAccount {
 		return false
 	}
