@@ -61,6 +61,8 @@ func (x *conditions) Values(key string) []string {
 		case name == sseKeyHeader: // an empty one is none
 			key := policy.KeyName(values[0])
 			return optional(key, key != "")
+		case name == copySourceHeader:
+			return sourceNames(values[0])
 		}
 		return values
 	}
@@ -98,6 +100,19 @@ func guards(name string, values []string) bool {
 	}
 	tags, err := etagList(values[0], name)
 	return err == nil && slices.Contains(tags, "*") == (name == "If-None-Match")
+}
+
+// sourceNames are the two ways to write the source of a copy that policies may have; a client has more.
+func sourceNames(header string) []string {
+	src, err := parseCopySource(header)
+	if err != nil {
+		return nil // the operation will refuse it
+	}
+	name := src.bucket + "/" + src.key
+	if src.versionID != "" {
+		name += "?versionId=" + src.versionID
+	}
+	return []string{name, "/" + name}
 }
 
 func optional(v string, given bool) []string {

@@ -13,6 +13,25 @@ func TestAppendNamesAnotherKey(t *testing.T) {
 	e.ok("PUT", "/bucket/k", "b", append(kms, sseKeyHeader+": alias/main")...)
 }
 
+// TestCopySourceConditions: a policy about what is copied holds however the source is written.
+func TestCopySourceConditions(t *testing.T) {
+	for _, operator := range []string{"StringEquals", "StringNotEquals"} {
+		for _, pattern := range []string{"source/k", "/source/k", "source/other"} {
+			deny := `{"Effect":"Deny","Action":"s3:PutObject","Resource":"*","Condition":{"` + operator + `":{"s3:x-amz-copy-source":"` + pattern + `"}}}`
+			want := "allowed"
+			if (pattern != "source/other") == (operator == "StringEquals") {
+				want = "AccessDenied"
+			}
+			for _, source := range []string{"source/k", "/source/k", "%2Fsource/k", "source/%6B", "sourc%65%2Fk"} {
+				cell := newCell(t, userOf(accountA, document(t, allowAll, deny)), "")
+				if got := cell.send("PUT", &matrixRow{target: "/bucket/new", header: []string{copySourceHeader, source}}); got != want {
+					t.Errorf("%s %s, %s: %s, want %s", operator, pattern, source, got, want)
+				}
+			}
+		}
+	}
+}
+
 // TestIgnoredHeaders: what an operation ignores satisfies no condition, and what an upload was
 // begun with is not asked for again.
 func TestIgnoredHeaders(t *testing.T) {
