@@ -198,6 +198,7 @@ func (w *fakeWriter) Commit(ctx context.Context, meta []byte) error {
 }
 
 func (w *fakeWriter) Abort() {
+	_ = w.f.fail("abort")
 	w.f.mu.Lock()
 	defer w.f.mu.Unlock()
 	w.f.aborted++

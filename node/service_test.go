@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/weftstore/weft/erasure"
@@ -225,7 +226,7 @@ func TestWriterHandles(t *testing.T) {
 	if !errors.Is(err, ErrBusy) {
 		t.Errorf("third writer: %v", err)
 	}
-	r.s.writers.sweepOnce()
+	r.s.writers.sweepOnce().Wait()
 	if n := r.s.Status()[0].Writers; n != 2 {
 		t.Errorf("%d writers after an early sweep, want 2", n)
 	}
@@ -239,12 +240,12 @@ func TestWriterHandles(t *testing.T) {
 		t.Errorf("a write of nothing: %v", err)
 	}
 	later(50 * time.Second)
-	r.s.writers.sweepOnce()
+	r.s.writers.sweepOnce().Wait()
 	if n := r.s.Status()[0].Writers; n != 1 || r.fake.aborted != 1 {
 		t.Errorf("%d writers open, %d aborted: want the one that is kept", n, r.fake.aborted)
 	}
 	later(50 * time.Second)
-	r.s.writers.sweepOnce()
+	r.s.writers.sweepOnce().Wait()
 	if n := r.s.Status()[0].Writers; n != 0 || r.fake.aborted != 2 {
 		t.Errorf("%d writers open, %d aborted after a sweep", n, r.fake.aborted)
 	}
@@ -274,11 +275,47 @@ func TestIdleWriterOfClosingTarget(t *testing.T) {
 	for x.use.TryRLock() {
 		x.use.RUnlock()
 	}
-	r.s.writers.sweepOnce()
+	r.s.writers.sweepOnce().Wait()
 	x.use.RUnlock()
 	if err := <-closed; err != nil || r.fake.aborted != 1 {
 		t.Errorf("close: %v, %d aborted", err, r.fake.aborted)
 	}
+}
+
+// The writers of a target whose disk hangs keep those of no other open.
+func TestIdleWriterOfHangingTarget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, func(c *Config) { c.HandleTTL = time.Minute })
+		hanging := r.fake
+		release := make(chan struct{})
+		hanging.inject(func(op string) error {
+			if op == "abort" {
+				<-release
+			}
+			return nil
+		})
+		r.opened.Store(newFake(seq(7)))
+		uuid, err := r.s.Add(t.Context(), "other", AddOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		create := func(target *Target) {
+			if _, err := target.Create(t.Context(), testID(1), 1); err != nil {
+				t.Fatal(err)
+			}
+		}
+		create(r.target)
+		pass(2 * time.Minute)
+		create(r.client.Target(uuid))
+		pass(2 * time.Minute)
+		if s := r.s.Status(); s[1].Writers != 0 {
+			t.Errorf("%d idle writers of another target are open", s[1].Writers)
+		}
+		close(release)
+		if err := r.s.Close(); err != nil || hanging.aborted != 1 {
+			t.Errorf("close: %v, %d aborted", err, hanging.aborted)
+		}
+	})
 }
 
 func TestConcurrentUse(t *testing.T) {

@@ -162,19 +162,30 @@ func (ws *writers) sweep(ctx context.Context) {
 	}
 }
 
-// sweepOnce aborts the writers that nobody used for HandleTTL.
-func (ws *writers) sweepOnce() {
+// sweepOnce begins to abort the writers that nobody used for HandleTTL, and gives what ends
+// with that. Each target has its own turn: one whose disk hangs must not keep the writers of
+// the others open.
+func (ws *writers) sweepOnce() *sync.WaitGroup {
 	limit := ws.cfg.Now().Add(-ws.cfg.HandleTTL).UnixNano()
-	idle := ws.takeIf(func(o *openWriter) bool {
+	idle := map[*target][]*openWriter{}
+	for _, o := range ws.takeIf(func(o *openWriter) bool {
 		if o.last.Load() > limit || !o.use.TryLock() {
 			return false // used, or in use now
 		}
 		o.use.Unlock()
 		return o.x.use.TryRLock() // a session that is closing aborts its own
-	})
-	for _, o := range idle {
-		ws.cfg.Logger.Warn("idle writer aborted", "target", o.t.uuid, "ttl", ws.cfg.HandleTTL)
-		o.abort()
-		o.x.use.RUnlock()
+	}) {
+		idle[o.t] = append(idle[o.t], o)
 	}
+	var all sync.WaitGroup
+	for t, list := range idle {
+		all.Go(func() {
+			for _, o := range list {
+				ws.cfg.Logger.Warn("idle writer aborted", "target", t.uuid, "ttl", ws.cfg.HandleTTL)
+				o.abort()
+				o.x.use.RUnlock()
+			}
+		})
+	}
+	return &all
 }
