@@ -48,7 +48,7 @@ func (s *Service) compactLoop(ctx context.Context) {
 }
 
 func (s *Service) compactOne(ctx context.Context, t *target) {
-	x, err := t.enter(kindWrite)
+	x, err := t.enter(opCompact)
 	if err != nil {
 		return
 	}
@@ -56,7 +56,7 @@ func (s *Service) compactOne(ctx context.Context, t *target) {
 	if err != nil && ended(ctx) {
 		err = ctx.Err()
 	}
-	t.leave(x, kindWrite, err)
+	t.leave(x, opCompact, err)
 	if err != nil && !ended(ctx) && !errors.Is(err, ErrBusy) {
 		s.cfg.Logger.Warn("compaction failed", "target", t.uuid, "dir", t.dir, "err", err)
 	}

@@ -102,14 +102,13 @@ func (o *op) answer(req, rep []byte) (int, error) {
 	if o.q.op == opFormat {
 		return o.format(rep)
 	}
-	k := kindOf(o.q.op)
-	x, err := o.t.enter(k)
+	x, err := o.t.enter(o.q.op)
 	if err != nil {
 		return 0, err
 	}
 	o.x = x
 	n, err := o.dispatch(rep)
-	o.t.leave(x, k, o.blame(err))
+	o.t.leave(x, o.q.op, o.blame(err))
 	return n, err
 }
 
@@ -128,6 +127,20 @@ func kindOf(op opcode) kind {
 		return kindWrite
 	}
 	return kindRead
+}
+
+// untried says that op need not wait for its turn to try a failing target: it does not reach
+// the disk, or belongs to a put that had its turn.
+func untried(op opcode) bool { return op == opCommit || op != opCreate && !reachesDisk(op) }
+
+// reachesDisk says that op succeeds only if the disk works. Others are done in memory, or by
+// the file system's cache: on a disk that fails they succeed between those that do not.
+func reachesDisk(op opcode) bool {
+	switch op {
+	case opCreate, opWrite, opAbort, opStat, opList, opUsage:
+		return false
+	}
+	return true
 }
 
 func (o *op) dispatch(rep []byte) (int, error) {

@@ -66,12 +66,13 @@ func newTarget(s *Service, dir string, o AddOptions) *target {
 }
 
 // enter begins a request. On success the caller calls leave.
-func (t *target) enter(k kind) (*session, error) {
+func (t *target) enter(op opcode) (*session, error) {
 	x := t.cur.Load()
 	if x == nil || t.stalled.Load() || t.svc.closed.Load() {
 		return nil, t.unserved()
 	}
-	if t.fails[k].Load() >= uint64(t.svc.cfg.FailAfter) && !t.mayTry(k) {
+	k := kindOf(op)
+	if t.fails[k].Load() >= uint64(t.svc.cfg.FailAfter) && !untried(op) && !t.mayTry(k) {
 		return nil, fmt.Errorf("%w: not tried, it failed %d times in a row", ErrIO, t.fails[k].Load())
 	}
 	if !x.use.TryRLock() {
@@ -103,10 +104,11 @@ func (t *target) unserved() error {
 }
 
 // leave ends a request that the backend answered with err.
-func (t *target) leave(x *session, k kind, err error) {
+func (t *target) leave(x *session, op opcode, err error) {
 	x.use.RUnlock()
+	k := kindOf(op)
 	if err == nil {
-		if t.fails[k].Load() != 0 {
+		if t.fails[k].Load() != 0 && reachesDisk(op) {
 			t.recovered(k)
 		}
 		return

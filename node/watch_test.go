@@ -278,6 +278,61 @@ func TestFailing(t *testing.T) {
 	})
 }
 
+// TestFailingDisk: what succeeds without the disk, between requests that fail, neither hides
+// that the target fails nor ends it. A try of a large put is all of its requests.
+func TestFailingDisk(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig, _ *syncBuffer) {
+		src, crcs := r.data(100)
+		r.fake.chunks[testID(1)] = fakeChunk{data: make([]byte, 100)}
+		commits, broken := 0, true
+		r.fake.inject(func(op string) error {
+			if op == "commit" {
+				commits++
+			}
+			if broken && (op == "commit" || op == "read") {
+				return syscall.EIO
+			}
+			return nil
+		})
+		put := func() error {
+			w, err := r.target.Create(t.Context(), testID(9), 100)
+			if err != nil {
+				return err
+			}
+			defer w.Abort()
+			if err := w.Write(t.Context(), 0, src, crcs); err != nil {
+				return err
+			}
+			return w.Commit(t.Context(), nil)
+		}
+		read := func() error {
+			if _, err := r.target.Usage(t.Context()); err != nil {
+				return err
+			}
+			return r.target.Read(t.Context(), testID(1), 0, r.region.Remote(8192, 100))
+		}
+		for name, do := range map[string]func() error{"put": put, "read": read} {
+			for range 100 {
+				if err := do(); !errors.Is(err, ErrIO) {
+					t.Fatalf("%s: %v", name, err)
+				}
+			}
+			if got := r.state(); got != Failing {
+				t.Errorf("%s: state %v", name, got)
+			}
+			broken = false
+			pass(3 * time.Second)
+			if err := do(); err != nil || r.state() != Online {
+				t.Errorf("%s when the disk works again: %v, state %v", name, err, r.state())
+			}
+			broken = true
+		}
+		if commits > 9 {
+			t.Errorf("%d commits, want 5 before it counts as failing and few later", commits)
+		}
+	})
+}
+
 func TestFullPasses(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig, _ *syncBuffer) {
 		src, crcs := r.data(100)
