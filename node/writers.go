@@ -14,7 +14,8 @@ import (
 
 // writers are the open writer handles.
 type writers struct {
-	cfg Config
+	cfg   Config
+	begun time.Time // somebody may set the clock: the time since this is the monotonic one's
 
 	mu   sync.Mutex
 	open map[uint64]*openWriter
@@ -29,12 +30,14 @@ type openWriter struct {
 	x    *session
 	peer uint64
 	use  sync.RWMutex
-	last atomic.Int64 // ns: when it was last used
+	last atomic.Int64 // ns after begun: when it was last used
 }
 
 func newWriters(cfg Config) *writers {
-	return &writers{cfg: cfg, open: map[uint64]*openWriter{}, held: map[uint64]int{}}
+	return &writers{cfg: cfg, begun: cfg.Now(), open: map[uint64]*openWriter{}, held: map[uint64]int{}}
 }
+
+func (ws *writers) now() int64 { return int64(ws.cfg.Now().Sub(ws.begun)) }
 
 // room is ErrBusy when no handle may be added for the peer.
 func (ws *writers) room(peer uint64) error {
@@ -63,7 +66,7 @@ func (ws *writers) remove(h uint64, o *openWriter) {
 
 // add gives a writer a handle; ErrBusy when there are too many.
 func (ws *writers) add(o *openWriter) (uint64, error) {
-	o.last.Store(ws.cfg.Now().UnixNano())
+	o.last.Store(ws.now())
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	if err := ws.roomLocked(o.peer); err != nil {
@@ -104,7 +107,7 @@ func errNoWriter() error {
 
 // release ends a write that find began.
 func (ws *writers) release(o *openWriter) {
-	o.last.Store(ws.cfg.Now().UnixNano())
+	o.last.Store(ws.now())
 	o.use.RUnlock()
 }
 
@@ -166,7 +169,7 @@ func (ws *writers) sweep(ctx context.Context) {
 // with that. Each target has its own turn: one whose disk hangs must not keep the writers of
 // the others open.
 func (ws *writers) sweepOnce() *sync.WaitGroup {
-	limit := ws.cfg.Now().Add(-ws.cfg.HandleTTL).UnixNano()
+	limit := ws.now() - int64(ws.cfg.HandleTTL)
 	idle := map[*target][]*openWriter{}
 	for _, o := range ws.takeIf(func(o *openWriter) bool {
 		if o.last.Load() > limit || !o.use.TryLock() {
