@@ -37,14 +37,22 @@ type target struct {
 	inflight  atomic.Int32
 	fails     atomic.Int32 // in a row
 	lates     atomic.Int32 // reads overtaken by a hedge in a row
-	downUntil atomic.Int64 // Unix nanoseconds
-	fullUntil atomic.Int64
+	downUntil deadline
+	fullUntil deadline
 	free      atomic.Int64 // bytes; 0 when not known
 	total     atomic.Int64 // bytes of the file system, as free
 	readTime  atomic.Int64 // smoothed nanoseconds of a read
 	readDev   atomic.Int64 // smoothed deviation from it
 	asking    atomic.Bool  // a question for its usage is under way
 }
+
+// deadline is a time that may be to come. It keeps the reading of the monotonic clock: setting
+// that of the wall must not put it off.
+type deadline struct{ at atomic.Pointer[time.Time] }
+
+func (d *deadline) set(at time.Time)         { d.at.Store(&at) }
+func (d *deadline) clear()                   { d.at.Store(nil) }
+func (d *deadline) ahead(now time.Time) bool { at := d.at.Load(); return at != nil && now.Before(*at) }
 
 func newTarget(c TargetConfig) *target {
 	t := &target{id: c.ID, uuid: c.UUID, name: c.Name, domain: c.Domain, drains: c.Draining}
@@ -72,13 +80,13 @@ func (t *target) get() Target {
 // that failed gets one operation at a time when its back-off is over, until one
 // succeeds; a hung one, whose operations never end, gets none.
 func (t *target) usable(now time.Time) bool {
-	if t.api.Load() == nil || t.downUntil.Load() > now.UnixNano() {
+	if t.api.Load() == nil || t.downUntil.ahead(now) {
 		return false
 	}
 	return t.fails.Load() < downAfter || t.inflight.Load() == 0
 }
 
-func (t *target) full(now time.Time) bool { return t.fullUntil.Load() > now.UnixNano() }
+func (t *target) full(now time.Time) bool { return t.fullUntil.ahead(now) }
 
 // chunkFault says that err is about one chunk and not about the target.
 func chunkFault(err error) bool {
@@ -91,7 +99,7 @@ func (t *target) failed(now time.Time, err error) {
 	switch {
 	case chunkFault(err), errors.Is(err, node.ErrBusy):
 	case errors.Is(err, extent.ErrFull):
-		t.fullUntil.Store(now.Add(fullFor).UnixNano())
+		t.fullUntil.set(now.Add(fullFor))
 	default:
 		n := t.fails.Add(1)
 		if gone(err) && n < downAfter {
@@ -100,7 +108,7 @@ func (t *target) failed(now time.Time, err error) {
 		}
 		if n >= downAfter {
 			d := min(minDown<<min(n-downAfter, 16), maxDown)
-			t.downUntil.Store(now.Add(d).UnixNano())
+			t.downUntil.set(now.Add(d))
 		}
 	}
 }
@@ -123,7 +131,7 @@ func (t *target) worked() {
 	}
 	if t.fails.Load() != 0 {
 		t.fails.Store(0)
-		t.downUntil.Store(0)
+		t.downUntil.clear()
 	}
 }
 
