@@ -265,3 +265,56 @@ func TestSnapshotRestore(t *testing.T) {
 		}
 	}
 }
+
+// measuredKV notes how much the largest transaction of more than one pair writes.
+type measuredKV struct {
+	metadata.KV
+	most int
+}
+
+type measuredTxn struct {
+	metadata.Txn
+	pairs, size int
+}
+
+func (t *measuredTxn) Put(key, value []byte) error {
+	t.pairs, t.size = t.pairs+1, t.size+len(key)+len(value)
+	return t.Txn.Put(key, value)
+}
+
+func (kv *measuredKV) Update(ctx context.Context, fn func(metadata.Txn) error) error {
+	return kv.KV.Update(ctx, func(t metadata.Txn) error {
+		m := &measuredTxn{Txn: t}
+		err := fn(m)
+		if m.pairs > 1 {
+			kv.most = max(kv.most, m.size)
+		}
+		return err
+	})
+}
+
+// A snapshot with large records is restored in transactions that etcd takes: its default is
+// 1.5 MiB.
+func TestRestoreLargeRecords(t *testing.T) {
+	from := memkv.New()
+	err := from.Update(t.Context(), func(t metadata.Txn) error {
+		for i, size := range []int{600 << 10, 600 << 10, 100, metadata.MaxKVValue, 100} {
+			if err := t.Put([]byte{'x', byte(i)}, bytes.Repeat([]byte{byte(i)}, size)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	var snap bytes.Buffer
+	db, derr := metadata.New(from, metadata.Options{})
+	if err := errors.Join(err, derr, db.SnapshotTo(t.Context(), &snap)); err != nil {
+		t.Fatal(err)
+	}
+	into := &measuredKV{KV: memkv.New()}
+	if err := metadata.Restore(t.Context(), &snap, into); err != nil || into.most > 1<<20 {
+		t.Errorf("%d bytes in a transaction, %v", into.most, err)
+	}
+	if !bytes.Equal(dumpKV(t, from), dumpKV(t, into)) {
+		t.Error("restored is not what was there")
+	}
+}

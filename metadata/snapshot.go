@@ -19,7 +19,8 @@ const (
 	frameHead      = 2 + 4
 )
 
-// Restore writes this many pairs or bytes in one transaction.
+// Restore writes at most this many pairs and bytes in one transaction, of which a single pair
+// may be more: etcd takes 1.5 MiB with what surrounds them.
 const (
 	restorePairs = 1000
 	restoreBytes = 1 << 20
@@ -113,11 +114,14 @@ func Restore(ctx context.Context, r io.Reader, into KV) error {
 	}
 	if err == nil {
 		err = readSnapshot(r, func(k, v []byte) error {
-			batch = append(batch, pair{k, v})
-			if size += len(k) + len(v); size < restoreBytes && len(batch) < restorePairs {
-				return nil
+			if size += len(k) + len(v); len(batch) > 0 && (size > restoreBytes || len(batch) == restorePairs) {
+				if err := flush(); err != nil {
+					return err
+				}
+				size = len(k) + len(v)
 			}
-			return flush()
+			batch = append(batch, pair{k, v})
+			return nil
 		})
 	}
 	if err == nil {
