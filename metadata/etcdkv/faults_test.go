@@ -177,6 +177,27 @@ func TestLostAnswers(t *testing.T) {
 	}
 }
 
+// Fault model: the host is suspended for longer than the lease of the markers lives, while an
+// answer is on its way. Then a marker that is gone tells nothing.
+func TestMarkerAfterSuspend(t *testing.T) {
+	s := startEtcd(t, "http")
+	d := s.open(t)
+	mk, err := d.markers.get(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.dropMarker(t.Context(), mk)
+	if done, err := d.settleMarker(t.Context(), mk); done || err != nil {
+		t.Errorf("with the lease alive: %v, %v", done, err)
+	}
+	d.markers.mu.Lock()
+	d.markers.slept -= 2 * leaseSeconds * time.Second // as if it had been since
+	d.markers.mu.Unlock()
+	if done, err := d.settleMarker(t.Context(), mk); err == nil {
+		t.Errorf("a marker that went with its lease says that a commit happened: %t", done)
+	}
+}
+
 // TestFence: a commit that is delayed until after its outcome was settled does not
 // happen any more, and one that happened is found to have.
 func TestFence(t *testing.T) {

@@ -12,6 +12,8 @@ import (
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"go.etcd.io/etcd/client/v3"
+
+	"github.com/weftstore/weft/internal/suspend"
 )
 
 // leaseSeconds is how long the markers of a gateway that died stay.
@@ -37,7 +39,8 @@ type markers struct {
 	free  []*marker
 	next  uint32
 	lease clientv3.LeaseID
-	until time.Time // the lease has not expired before this
+	until time.Time     // the lease has not expired before this, if the host ran
+	slept time.Duration // how long it had not when until was set, or less
 	alive sync.WaitGroup
 }
 
@@ -104,7 +107,7 @@ func (m *markers) create(ctx context.Context) (*marker, error) {
 }
 
 func (m *markers) grant(ctx context.Context) error {
-	begun := time.Now()
+	begun, slept := time.Now(), suspend.Total()
 	m.requests.Add(1)
 	resp, err := m.client.Grant(ctx, leaseSeconds)
 	if err != nil {
@@ -115,16 +118,17 @@ func (m *markers) grant(ctx context.Context) error {
 		return err
 	}
 	m.lease = resp.ID
-	m.until = begun.Add(leaseSeconds * time.Second)
+	m.until, m.slept = begun.Add(leaseSeconds*time.Second), slept
 	m.alive.Go(func() {
 		for r := range alive {
 			// Half of it covers the time that the answer took.
 			until := time.Now().Add(time.Duration(r.TTL) * time.Second / 2)
 			m.mu.Lock()
 			if m.lease == resp.ID && until.After(m.until) {
-				m.until = until
+				m.until, m.slept = until, slept
 			}
 			m.mu.Unlock()
+			slept = suspend.Total() // before the next renewal is sent
 		}
 		m.mu.Lock()
 		if m.lease == resp.ID {
@@ -140,7 +144,7 @@ func (m *markers) grant(ctx context.Context) error {
 func (m *markers) held(mk *marker) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.lease == mk.lease && time.Now().Before(m.until)
+	return m.lease == mk.lease && time.Now().Add(suspend.Total()-m.slept).Before(m.until)
 }
 
 // close revokes the lease, and with it the markers, unless that takes long.

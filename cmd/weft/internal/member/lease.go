@@ -11,9 +11,9 @@ import (
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"go.etcd.io/etcd/client/v3"
-	"golang.org/x/sys/unix"
 
 	"github.com/weftstore/weft/cmd/weft/internal/statedir"
+	"github.com/weftstore/weft/internal/suspend"
 )
 
 // term is one membership without a break.
@@ -83,7 +83,7 @@ func (m *Member) revoke(id clientv3.LeaseID) {
 // as it went to a member of etcd that is frozen or had no leader, is not waited for when etcd is back.
 func (m *Member) begin(ctx context.Context) (*term, time.Time, error) {
 	call, cancel := context.WithTimeout(ctx, m.ttl/4)
-	sent, slept := time.Now(), suspended()
+	sent, slept := time.Now(), suspend.Total()
 	lease, err := m.client.Grant(call, int64(m.ttl/time.Second))
 	cancel()
 	if err != nil {
@@ -124,7 +124,7 @@ func (m *Member) hold(t *term, until time.Time) {
 		if t.ctx.Err() != nil {
 			return
 		}
-		sent, slept := time.Now(), suspended()
+		sent, slept := time.Now(), suspend.Total()
 		call, cancel := context.WithTimeout(t.ctx, m.ttl/4)
 		_, err := m.client.KeepAliveOnce(call, t.lease)
 		cancel()
@@ -147,19 +147,8 @@ func (m *Member) hold(t *term, until time.Time) {
 // valid says whether the lease is certain at this instant. The context may end a little
 // later, as after a freeze.
 func (t *term) valid() bool {
-	slept := suspended() - time.Duration(t.slept.Load())
+	slept := suspend.Total() - time.Duration(t.slept.Load())
 	return t.ctx.Err() == nil && time.Now().Add(slept).Before(*t.until.Load())
-}
-
-// suspended is how long the host has been since it started. The clock of package time
-// stands still meanwhile, and a lease does not. A freeze between its looks at the clocks adds
-// to it: that is on the safe side when it is asked for last, or before a renewal is sent.
-func suspended() time.Duration {
-	var boot, mono unix.Timespec
-	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &mono) != nil || unix.ClockGettime(unix.CLOCK_BOOTTIME, &boot) != nil {
-		return 0
-	}
-	return time.Duration(boot.Nano() - mono.Nano())
 }
 
 func (m *Member) pause(ctx context.Context, d time.Duration) {

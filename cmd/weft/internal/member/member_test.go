@@ -13,6 +13,7 @@ import (
 
 	"go.etcd.io/etcd/client/v3"
 
+	"github.com/weftstore/weft/internal/suspend"
 	"github.com/weftstore/weft/metadata"
 	"github.com/weftstore/weft/metadata/etcdkv"
 	"github.com/weftstore/weft/metadata/etcdkv/etcdtest"
@@ -344,7 +345,7 @@ func TestGuardAfterSuspend(t *testing.T) {
 	h := &Hold{term: &term{ctx: t.Context()}}
 	until := time.Now().Add(time.Minute)
 	h.term.until.Store(&until)
-	h.term.slept.Store(int64(suspended()))
+	h.term.slept.Store(int64(suspend.Total()))
 	if err := h.Guard(); err != nil {
 		t.Fatal(err)
 	}
