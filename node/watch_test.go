@@ -289,7 +289,7 @@ func TestFailingDisk(t *testing.T) {
 			if op == "commit" {
 				commits++
 			}
-			if broken && (op == "commit" || op == "read") {
+			if (op == "commit" || op == "read") && broken { // the check does not look at it
 				return syscall.EIO
 			}
 			return nil
