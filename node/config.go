@@ -47,6 +47,10 @@ type Config struct {
 	CompactRate int64
 	// CloseTimeout bounds how long Close waits for targets that hang, 30 s by default.
 	CloseTimeout time.Duration
+	// Staging is the memory in bytes that the fabric lends to transfers, see rdma.Options. With
+	// several targets one has a quarter, so that a disk that hangs leaves some to the others; 0:
+	// no bound.
+	Staging int
 	// IndexDir is where OpenExtent keeps the targets' indexes: a fast local disk
 	// is best. Empty: in memory, made again at every start.
 	IndexDir string

@@ -24,6 +24,8 @@ type op struct {
 	err  error // of the target, as opposed to the fabric
 	crcs [maxUnits]uint64
 	ncrc int
+	// shared is what the transfer has of the target's share.
+	shared int64
 	// span is of the request, moving of its transfer.
 	span, moving tracing.Span
 
@@ -199,6 +201,10 @@ func (o *op) read() error {
 	if o.q.off%erasure.Unit != 0 || o.q.remote.Len == 0 {
 		return invalid("read of %d bytes at %d", o.q.remote.Len, o.q.off)
 	}
+	if err := o.takeShare(); err != nil {
+		return err
+	}
+	defer o.giveShare()
 	if err := o.fabric(o.peer.Push(o.ctx, o.q.remote, o.fillRead)); err != nil {
 		return err
 	}
@@ -228,8 +234,33 @@ func (o *op) append() error {
 
 // pull reads the caller's memory, for use.
 func (o *op) pull(use func(p []byte) error) error {
+	if err := o.takeShare(); err != nil {
+		return err
+	}
+	defer o.giveShare()
 	_, o.moving = tracing.Start(o.ctx, "pull")
 	return o.peer.Pull(o.ctx, o.q.remote, use)
+}
+
+// takeShare waits until the transfer may have memory of the fabric.
+func (o *op) takeShare() error {
+	o.shared = 0
+	if o.s.cfg.Staging == 0 || len(o.s.targets.Load().order) < 2 {
+		return nil
+	}
+	n := int64(min(o.q.remote.Len, rdma.MaxBulk)) // more is refused by the fabric
+	if err := o.t.share.take(o.ctx, o.x, n); err != nil {
+		o.err = err // not of the fabric
+		return err
+	}
+	o.shared = n
+	return nil
+}
+
+func (o *op) giveShare() {
+	if o.shared > 0 {
+		o.t.share.give(o.shared)
+	}
 }
 
 func (o *op) wrote() {

@@ -33,6 +33,8 @@ type Config struct {
 	// CheckEvery is the time between health checks of a target; 0 is the default of
 	// package node.
 	CheckEvery time.Duration
+	// Staging is the memory that the fabric lends to transfers; 0: none is lent.
+	Staging int
 	// Tracer records what is done for requests that are traced; nil: nothing.
 	Tracer *tracing.Tracer
 	Logger *slog.Logger
@@ -77,6 +79,7 @@ func newNode(cfg Config) *Node {
 		Tracer:       cfg.Tracer,
 		CheckEvery:   cfg.CheckEvery,
 		CompactEvery: compactEvery,
+		Staging:      cfg.Staging,
 		IndexDir:     cfg.State.Path(statedir.IndexDir),
 	})}
 }

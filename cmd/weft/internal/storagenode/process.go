@@ -96,7 +96,7 @@ func (p *Process) start(ctx context.Context) error {
 	}
 	p.node, err = Open(ctx, Config{
 		State: st, Name: c.Name, Deployment: c.Cluster.Deployment, Targets: self.Targets, Held: len(self.Takeover) > 0,
-		CheckEvery: c.CheckEvery, Tracer: c.Tracer, Logger: c.Logger,
+		CheckEvery: c.CheckEvery, Staging: int(c.Cluster.Fabric.Staging), Tracer: c.Tracer, Logger: c.Logger,
 	})
 	if err != nil {
 		return err
