@@ -183,13 +183,33 @@ func (rb *rebuild) chunk(ctx context.Context, place int, id extent.ID) error {
 		}
 		rb.sets[metadata.SetID(id.Set)] = f
 	}
-	if int(id.Index) < len(f.where) {
-		if other := f.where[id.Index]; other != 0 {
+	if int(id.Index) >= len(f.where) {
+		return nil
+	}
+	if other := f.where[id.Index]; other != 0 {
+		// One of them is taken for an orphan: not the whole one for one that is damaged.
+		if whole, err := rb.whole(ctx, place, id); err != nil || !whole {
+			return err
+		}
+		whole, err := rb.whole(ctx, int(other-1), id)
+		if err != nil {
+			return err
+		}
+		if whole {
 			rb.twice = append(rb.twice, spareChunk{metadata.SetID(id.Set), int(id.Index), other})
 		}
-		f.where[id.Index] = metadata.TargetID(place + 1)
 	}
+	f.where[id.Index] = metadata.TargetID(place + 1)
 	return nil
+}
+
+// whole says whether all of a chunk can be read.
+func (rb *rebuild) whole(ctx context.Context, place int, id extent.ID) (bool, error) {
+	err := rb.c.Targets[place].Target.Verify(ctx, id)
+	if err := over(ctx, err); err != nil {
+		return false, fmt.Errorf("target %s: %w", rb.c.Targets[place].Name, err)
+	}
+	return err == nil, nil
 }
 
 // describe reads a set's descriptor again; its part has the places as Targets.

@@ -329,6 +329,38 @@ func TestRebuildOfTargetRetired(t *testing.T) {
 	serveRebuilt(t, r, db, targets, bodies)
 }
 
+// Fault model: the metadata is gone. A shard was repaired to another target
+// and its corrupt chunk is still where it was.
+func TestRebuildOfShardTwice(t *testing.T) {
+	for _, last := range []bool{false, true} {
+		r := newRig(t, rigOptions{layout: "stripe:2", targets: 3})
+		r.addTargets(t)
+		body := testBody(300<<10, 1)
+		if err := r.put("k", body); err != nil {
+			t.Fatal(err)
+		}
+		v, _, err := r.db.Get(t.Context(), "b", "k", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		free := 1 + 2 + 3 - v.Inline.Targets[0] - v.Inline.Targets[1]
+		bad, good := free, v.Inline.Targets[0]
+		if (bad > good) != last {
+			bad, good = good, bad
+		}
+		id := chunkID(v.Inline.Set, 0)
+		whole := *r.targets[v.Inline.Targets[0]-1].chunks[id]
+		damaged := whole
+		damaged.corrupt = true
+		r.targets[good-1].chunks[id], r.targets[bad-1].chunks[id] = &whole, &damaged
+		db, _, _ := r.rebuilt(t, 0)
+		if v, _, err = db.Get(t.Context(), "b", "k", ""); err != nil || v.Inline.Targets[0] != good {
+			t.Errorf("whole on target %d, damaged on %d: rebuilt as %v, %v", good, bad, v.Inline.Targets, err)
+		}
+		r.close()
+	}
+}
+
 // leavingTarget goes away after some of one of its operations.
 type leavingTarget struct {
 	*fakeTarget
