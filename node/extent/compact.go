@@ -93,18 +93,60 @@ func (t *Target) empty(ctx context.Context, e *extent, pace *pacer) error {
 	t.mu.RUnlock()
 	if !idle {
 		if err := t.moveAll(ctx, e, pace); err != nil {
-			return err
+			return errors.Join(err, t.void(ctx, e))
 		}
 	}
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	// What a damaged header hides from the scan, and what did not verify, lives
 	// on here.
-	if e.live == 0 {
+	stays := e.live > 0
+	if !stays {
 		t.doomed[e.num] = true
 		e.dirty = true
 	}
+	t.mu.Unlock()
+	if stays {
+		return t.void(ctx, e)
+	}
 	return nil
+}
+
+// void makes tombstones of the records of e that are not where their chunk is. A later deletion
+// of one that was moved names its new extent, and is forgotten with that while e may stay on.
+func (t *Target) void(ctx context.Context, e *extent) error {
+	if err := t.guard(); err != nil {
+		return err
+	}
+	h, err := t.files.acquire(e.num, false)
+	if err != nil {
+		return err
+	}
+	defer t.files.release(h)
+	changed := false
+	err = scan(h.file, e.seed, headerBlock, e.durable, func(s scanned) error {
+		if s.kind != recChunk || ctx.Err() != nil {
+			return ctx.Err()
+		}
+		at, err := t.lookup(s.id)
+		if err == nil && at == s.loc(e.num, false) {
+			return nil
+		}
+		if err != nil && err != ErrNotFound {
+			return err
+		}
+		r := newRecord(recTombstone, s.id, int64(s.seq), nil)
+		defer r.free()
+		r.hdr.data, r.hdr.seq, r.hdr.created, r.hdr.durable = int64(e.num), s.seq, s.created, s.durable
+		r.sealBody()
+		r.hdr.put(r.head, e.seed, s.off)
+		changed = true
+		_, err = h.file.WriteAt(r.head[:recordFixed], s.off) // who reads there still needs the table
+		return err
+	})
+	if changed {
+		err = errors.Join(err, h.file.SyncData())
+	}
+	return err
 }
 
 func (t *Target) moveAll(ctx context.Context, e *extent, pace *pacer) error {

@@ -109,7 +109,9 @@
 //   - Checkpoint: one synced bbolt transaction. Only synced records are in it.
 //   - Compaction: copies by group commit, checkpoint that calls the extent
 //     doomed, unlink, directory sync. Its entry leaves the index with the next
-//     checkpoint; a doomed extent found by Open is removed, not read.
+//     checkpoint; a doomed extent found by Open is removed, not read. An extent that has
+//     to stay, for a chunk that does not verify, has the headers of all records that are not
+//     where their chunk is overwritten in place by tombstones of themselves; fdatasync.
 //
 // After a failed write or sync the extent takes nothing more and is cut off
 // behind the last good sync: the kernel may have dropped pages that it could not
@@ -135,7 +137,10 @@
 // A read error while walking makes Open fail: guessing that nothing was there
 // would lose what is.
 //
-// A tombstone is copied by compaction as long as the extent of its victim exists.
+// A tombstone is copied by compaction as long as the extent of its victim exists. It names
+// the extent where the chunk was at the end, so an extent that a crash left half moved out
+// needs its next compaction before those tombstones go: if the index is lost before that,
+// what was moved and then deleted may come back, to be swept as an orphan.
 //
 // # Index
 //

@@ -12,7 +12,7 @@ import (
 // away from the one before, whatever that is doing and wherever it runs: their directory
 // gets another name, so that the old owner creates, renames and removes nothing any more.
 // What it still writes to files that it has open is past what the new owner found there,
-// and the new owner never writes to those files. ErrFenced when the epoch is not higher.
+// and the new owner never appends to those files. ErrFenced when the epoch is not higher.
 //
 // It is no compare-and-swap between hosts: the caller holds the target in etcd. What was
 // cut short is finished by Open.
