@@ -3,12 +3,15 @@ package extent
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/weftstore/weft/internal/faultfs"
 )
 
 // Fault model: no checkpoint can be written, as on a full state directory. The changes that
@@ -71,5 +74,64 @@ func TestUnwrittenIndexIsBoundedInRecovery(t *testing.T) {
 	}
 	if most >= 500 {
 		t.Errorf("%d changes were kept in memory", most)
+	}
+}
+
+// Fault model: the process dies when all was moved out of an extent and that is to be removed,
+// and the host dies while the next process recovers.
+func TestCrashInRecovery(t *testing.T) {
+	fsys, l := formatted(t, 1<<30), newLedger()
+	index := t.TempDir()
+	cfg := faultConfig(fsys, filepath.Join(index, "index"))
+	cfg.CheckpointEntries = 1000
+	tg, err := Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	halfDead(t, tg, l)
+	for n := uint64(0); tg.extents[1].live > 0; n += 6 {
+		if err := l.remove(tg, testID(n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := tg.empty(t.Context(), tg.extents[1], &pacer{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := tg.Checkpoint(); err != nil {
+		t.Fatal(err)
+	}
+	for n := range uint64(500) {
+		if err := l.store(tg, 1000+n, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tg.setDown(faultfs.ErrCrashed)
+	tg.Close()
+	seed := testSeed(t)
+	for k := 1; ; k++ {
+		dir, before := t.TempDir(), fsys.Clone()
+		if err := os.CopyFS(dir, os.DirFS(index)); err != nil {
+			t.Fatal(err)
+		}
+		before.CrashAt(k)
+		cfg := faultConfig(before, filepath.Join(dir, "index"))
+		tg, open := Open(cfg)
+		if open == nil {
+			tg.setDown(faultfs.ErrCrashed)
+			tg.Close()
+		}
+		cfg.FS = before.Crash(rand.New(rand.NewPCG(seed, uint64(k))), 0)
+		if tg, err = Open(cfg); err != nil {
+			t.Fatalf("crash at operation %d, open: %v", k, err)
+		}
+		if err := l.check(tg); err != nil {
+			t.Errorf("crash at operation %d: %v", k, err)
+		}
+		if err := tg.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if open == nil {
+			break
+		}
 	}
 }

@@ -164,8 +164,31 @@ func (r *recovery) progress() error {
 	if t.cfg.Events.Scanned != nil {
 		t.cfg.Events.Scanned(r.done, len(r.shared)+len(r.own), r.records)
 	}
-	if len(t.delta) >= 4*t.cfg.CheckpointEntries {
-		return t.checkpoint()
+	return r.saveIfDue()
+}
+
+// saveIfDue is a checkpoint when much was found since the last.
+func (r *recovery) saveIfDue() error {
+	t := r.t
+	if len(t.delta) < 4*t.cfg.CheckpointEntries {
+		return nil
+	}
+	if err := r.syncNames(); err != nil {
+		return err
+	}
+	return t.checkpoint()
+}
+
+// syncNames is due before a checkpoint: names, too, may be as a process left them that died
+// without its host, and an extent that the index forgets must not come back.
+func (r *recovery) syncNames() error {
+	if r.t.cfg.ReadOnly {
+		return nil
+	}
+	for _, dir := range []string{".", extentsDir} {
+		if err := r.t.fs.SyncDir(dir); err != nil {
+			return fmt.Errorf("sync names: %w", err)
+		}
 	}
 	return nil
 }
@@ -431,11 +454,8 @@ func (r *recovery) lostOwn() error {
 // finish makes durable what recovery did and chooses where to write.
 func (r *recovery) finish() error {
 	t := r.t
-	// Names, too, may be as a process left them that died without its host.
-	for _, dir := range []string{".", extentsDir} {
-		if err := t.fs.SyncDir(dir); err != nil {
-			return fmt.Errorf("sync names: %w", err)
-		}
+	if err := r.syncNames(); err != nil {
+		return err
 	}
 	if r.changed {
 		if err := t.checkpoint(); err != nil {
