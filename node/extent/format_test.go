@@ -221,7 +221,7 @@ func FuzzScan(f *testing.F) {
 		}
 		size := int64(headerBlock + len(b))
 		h := &handle{file: file}
-		ts, err := scanTail(h, seed, headerBlock, size)
+		ts, err := scanTail(h, seed, headerBlock, size, func(*scanned, bool) error { return nil })
 		if err != nil {
 			t.Fatal(err)
 		}

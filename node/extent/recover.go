@@ -299,7 +299,14 @@ func (r *recovery) replay(e *extent, h *handle) error {
 	case size < e.tail:
 		return fmt.Errorf("extent has %d bytes, the index knows %d: %w", size, e.tail, errIndex)
 	}
-	ts, err := scanTail(h, e.seed, e.tail, size)
+	ts, err := scanTail(h, e.seed, e.tail, size, func(s *scanned, synced bool) error {
+		r.seen(s.seq)
+		if err := r.apply(e, s); err != nil || !synced {
+			return err
+		}
+		e.durable, e.dirty = s.end(s.off), true
+		return r.saveIfDue() // an extent may have millions of records
+	})
 	if err != nil {
 		return err
 	}
@@ -316,11 +323,6 @@ func (r *recovery) replay(e *extent, h *handle) error {
 		}
 	}
 	e.tail, e.allocated, e.durable, e.dirty = ts.end, ts.end, ts.end, true
-	for i := range ts.keep {
-		if err := r.apply(e, &ts.keep[i]); err != nil {
-			return err
-		}
-	}
 	return nil
 }
 

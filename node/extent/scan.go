@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/weftstore/weft/internal/vfs"
 )
@@ -83,45 +84,59 @@ func (s *scanned) loc(extent uint64, own bool) loc {
 
 // tailScan is what the part of an extent holds that the index does not cover.
 type tailScan struct {
-	keep []scanned // chunks and tombstones
 	torn []scanned // chunks that were not acknowledged and are not whole
 	end  int64     // where the last kept record ends
 	seq  uint64    // highest seen
 }
 
-// scanTail reads the tail from covered on. A record proves by its durable
-// offset that those before that were synced: they are kept as they are, so that
-// later damage shows as ErrCorrupt. What no record vouches for may be a commit
-// that the crash cut: header and data reach the disk in any order, so a chunk
-// is kept only when its data verifies.
-func scanTail(h *handle, seed uint64, covered, size int64) (tailScan, error) {
+// scanTail reads the tail from covered on and calls keep for chunks and tombstones, in order. A
+// record proves by its durable offset that those before that were synced: they are kept as they
+// are, so that later damage shows as ErrCorrupt. What no record vouches for, one or two commits
+// at the end, may have been cut by the crash: header and data reach the disk in any order, so a
+// chunk is kept only when its data verifies.
+func scanTail(h *handle, seed uint64, covered, size int64, keep func(s *scanned, synced bool) error) (tailScan, error) {
 	ts := tailScan{end: covered}
 	durable := covered
-	var all []scanned
+	var open []scanned // not vouched for yet
+	add := func(s *scanned, synced bool) error {
+		ts.end = max(ts.end, s.end(s.off))
+		return keep(s, synced)
+	}
 	err := scan(h.file, seed, covered, size, func(s scanned) error {
 		ts.seq = max(ts.seq, s.seq)
-		durable = max(durable, s.durable)
+		if s.durable > durable {
+			durable = s.durable
+			n := 0
+			for ; n < len(open) && open[n].off < durable; n++ {
+				if err := add(&open[n], true); err != nil {
+					return err
+				}
+			}
+			open = slices.Delete(open, 0, n)
+		}
 		if s.kind != recReserve {
-			all = append(all, s)
+			open = append(open, s)
 		}
 		return nil
 	})
 	if err != nil {
 		return ts, err
 	}
-	for _, s := range all {
-		if s.off >= durable && s.kind == recChunk {
+	for i := range open {
+		s := &open[i]
+		if s.kind == recChunk {
 			ok, err := s.intact(h)
 			if err != nil {
 				return ts, err
 			}
 			if !ok {
-				ts.torn = append(ts.torn, s)
+				ts.torn = append(ts.torn, *s)
 				continue
 			}
 		}
-		ts.keep = append(ts.keep, s)
-		ts.end = max(ts.end, s.end(s.off))
+		if err := add(s, false); err != nil {
+			return ts, err
+		}
 	}
 	return ts, nil
 }
