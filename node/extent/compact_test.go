@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -175,5 +176,76 @@ func TestCompactKeepsLongChunksInExtents(t *testing.T) {
 	}
 	if err := l.check(tg); err != nil {
 		t.Error(err)
+	}
+}
+
+// badHeader is a file system on which the header of one extent cannot be read.
+type badHeader struct {
+	vfs.FS
+	name string
+}
+
+func (f *badHeader) Open(name string) (vfs.File, error) {
+	h, err := f.FS.Open(name)
+	if err == nil && name == f.name {
+		h = headless{h}
+	}
+	return h, err
+}
+
+type headless struct{ vfs.File }
+
+func (h headless) ReadAt(p []byte, off int64) (int, error) {
+	if off < headerBlock {
+		return 0, syscall.EIO
+	}
+	return h.File.ReadAt(p, off)
+}
+
+// The header of one extent cannot be read, and the index has what is needed to read on: the target
+// opens with all that it has, and nothing more goes in there.
+func TestUnreadableHeaderKeepsTarget(t *testing.T) {
+	fsys, l := formatted(t, 1<<30), newLedger()
+	cfg := faultConfig(fsys, filepath.Join(t.TempDir(), "index"))
+	tg, err := Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range uint64(40) {
+		if err := l.store(tg, n, 9000); err != nil {
+			t.Fatal(err)
+		}
+	}
+	last := tg.active.num
+	if err := tg.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, num := range []uint64{1, last} {
+		bad, damaged := cfg, uint64(0)
+		bad.FS = &badHeader{FS: fsys, name: extentName(num, false)}
+		bad.Events.Corrupt = func(_ ID, extent uint64, _ error) { damaged = extent }
+		if tg, err = Open(bad); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.store(tg, 100+num, 100); err != nil {
+			t.Error(err)
+		}
+		if at, err := tg.lookup(testID(100 + num)); err != nil || at.extent == num || damaged != num {
+			t.Errorf("stored at %+v, %v; extent %d was called damaged", at, err, damaged)
+		}
+		if err := tg.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if tg, err = Open(bad); err != nil {
+			t.Fatal(err)
+		}
+		for id := range l.data {
+			if err := tg.ReadAt(t.Context(), id, make([]byte, len(l.data[id])), 0); err != nil {
+				t.Error(err)
+			}
+		}
+		if err := tg.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

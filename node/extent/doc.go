@@ -135,7 +135,8 @@
 // removed when it has none, or has a torn one and is younger than the index.
 //
 // A read error while walking makes Open fail: guessing that nothing was there
-// would lose what is.
+// would lose what is. An extent that the index has is read on without its header, when
+// that cannot be read or is damaged, and takes nothing more.
 //
 // A tombstone is copied by compaction as long as the extent of its victim exists. It names
 // the extent where the chunk was at the end, so an extent that a crash left half moved out

@@ -259,7 +259,7 @@ func (r *recovery) openShared(num uint64) error {
 		err = fmt.Errorf("it is extent %d of %v: %w", hdr.number, hdr.identity, ErrCorrupt)
 	case err == nil && known && hdr.salt != old.salt:
 		return fmt.Errorf("another extent than the index knows: %w", errIndex)
-	case err != nil && !errors.Is(err, ErrCorrupt):
+	case err != nil && !known && !errors.Is(err, ErrCorrupt):
 		return err
 	}
 	if err != nil {
