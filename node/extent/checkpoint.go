@@ -65,19 +65,18 @@ func (t *Target) indexRoom() error {
 func (t *Target) checkpointIfDue(enough int) {
 	t.mu.Lock()
 	n := len(t.delta)
-	due := n >= enough && !t.tooMany
+	due := n >= enough && !t.tooMany && !t.closed.Load() // Close writes the last one
 	if due {
 		t.tooMany = true
-	}
-	t.mu.Unlock()
-	if due {
 		t.loops.Go(func() {
 			_ = t.checkpoint() // reported by the event; tried again later
 			t.mu.Lock()
 			t.tooMany = false
 			t.mu.Unlock()
 		})
-	} else if n >= maxChanges*t.cfg.CheckpointEntries {
+	}
+	t.mu.Unlock()
+	if !due && n >= maxChanges*t.cfg.CheckpointEntries {
 		t.ckpt.Lock()   // wait for the one that runs
 		t.ckpt.Unlock() //nolint:staticcheck // nothing to do inside
 	}

@@ -6,8 +6,10 @@ import (
 	"path"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/weftstore/weft/internal/faultfs"
 	"github.com/weftstore/weft/internal/vfs"
@@ -227,5 +229,47 @@ func TestRemovedFileIsClosed(t *testing.T) {
 		if tg.files.open[num] != nil {
 			t.Errorf("extent %d is still open", num)
 		}
+	}
+}
+
+// A chunk with a file becomes durable while the target is closed: no checkpoint begins after that.
+func TestCommitOwnFileBesideClose(t *testing.T) {
+	fsys, l := formatted(t, 1<<30), newLedger()
+	cfg := faultConfig(fsys, filepath.Join(t.TempDir(), "index"))
+	cfg.CheckpointEntries = 1
+	var tg *Target
+	var armed, closed atomic.Bool
+	cfg.Guard = func() error {
+		if armed.Swap(false) {
+			if err := tg.Close(); err != nil {
+				t.Error(err)
+			}
+			closed.Store(true)
+		}
+		return nil
+	}
+	cfg.Events.Checkpoint = func(_ int, _ time.Duration, err error) {
+		if closed.Load() {
+			t.Errorf("a checkpoint of a closed target: %v", err)
+		}
+	}
+	tg, err := Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	armed.Store(true)
+	if err := l.store(tg, 1, testOwn); err != nil {
+		t.Fatal(err)
+	}
+	tg.loops.Wait()
+	closed.Store(false)
+	if tg, err = Open(cfg); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.check(tg); err != nil {
+		t.Error(err)
+	}
+	if err := tg.Close(); err != nil {
+		t.Fatal(err)
 	}
 }

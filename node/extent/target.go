@@ -299,7 +299,10 @@ func (t *Target) Usage() (Usage, error) {
 // Close waits for commits under way, writes a checkpoint and closes the files.
 // A second Close does nothing.
 func (t *Target) Close() error {
-	if t.closed.Swap(true) {
+	t.mu.Lock()
+	closed := t.closed.Swap(true) // no checkpoint begins from now on
+	t.mu.Unlock()
+	if closed {
 		return nil
 	}
 	_ = t.guard() // what is not ours any more is left alone
