@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/weftstore/weft/metadata"
+	"github.com/weftstore/weft/node"
 	"github.com/weftstore/weft/node/extent"
 )
 
@@ -195,11 +196,17 @@ func (s *Store) fate(ctx context.Context, t *target, p *metadata.Part, shard int
 		return shardMissing
 	case errors.Is(err, extent.ErrCorrupt):
 		return shardCorrupt
-	default:
-		s.note(t, "read", err)
-		return shardAway
 	}
+	s.note(t, "read", err)
+	if deep && badSector(err) && t.usable(s.now()) {
+		return shardCorrupt
+	}
+	return shardAway
 }
+
+// badSector says that err may be of the one place where a chunk is, as when its target
+// goes on to work.
+func badSector(err error) bool { return errors.Is(err, node.ErrIO) }
 
 // verifyRate is the slowest reading of a target that is not a hang.
 const verifyRate = 1 << 20

@@ -169,7 +169,7 @@ func (m *mend) clear(ctx context.Context) error {
 }
 
 func (m *mend) survivor(shard int, err error) error {
-	if errors.Is(err, extent.ErrNotFound) || errors.Is(err, extent.ErrCorrupt) {
+	if errors.Is(err, extent.ErrNotFound) || errors.Is(err, extent.ErrCorrupt) || badSector(err) {
 		m.bad |= 1 << shard
 		return errSurvivor
 	}

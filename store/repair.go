@@ -212,7 +212,7 @@ func (s *Store) repairPart(ctx context.Context, d *metadata.Damage, th *throttle
 		}
 		m := &mend{s: s, in: in, g: geometry(&in.part), throttle: th, move: move}
 		err = m.run(ctx)
-		if errors.Is(err, errSurvivor) {
+		if errors.Is(err, errSurvivor) && m.bad&^d.Shards != 0 {
 			d.Shards |= m.bad // found while reading: choose again
 			continue
 		}

@@ -22,7 +22,7 @@ type ScrubResult struct {
 	Bytes   int64 `json:"bytes"`
 	Corrupt int64 `json:"corrupt"` // queued for repair
 	Missing int64 `json:"missing"` // shards that no target has, queued too
-	Errors  int64 `json:"errors"`  // chunks or targets that could not be read
+	Errors  int64 `json:"errors"`  // chunks, queued too, or targets that could not be read
 }
 
 // maxNameless bounds the corrupt chunks of one scrub whose descriptor cannot be
@@ -122,7 +122,7 @@ func (sc *scrub) from(ctx context.Context, t *target, place *scrubPlace) error {
 			if err := sc.throttle.wait(ctx, page[i].Length); err != nil {
 				return err
 			}
-			sc.chunk(ctx, api, &page[i])
+			sc.chunk(ctx, t, api, &page[i])
 		}
 		if ctx.Err() != nil {
 			return ctx.Err() // what was read last may not have been verified
@@ -141,20 +141,29 @@ func (sc *scrub) from(ctx context.Context, t *target, place *scrubPlace) error {
 	}
 }
 
-func (sc *scrub) chunk(ctx context.Context, api Target, info *extent.Info) {
+func (sc *scrub) chunk(ctx context.Context, t *target, api Target, info *extent.Info) {
 	err := sc.s.verify(ctx, api, info.ID, info.Length)
 	sc.progress.add(1, info.Length)
 	switch {
 	case err == nil:
+		sc.s.note(t, "read", nil)
 		sc.count(1, info.Length, 0, 0)
 	case errors.Is(err, extent.ErrNotFound): // deleted meanwhile
 	case errors.Is(err, extent.ErrCorrupt):
 		sc.count(1, info.Length, 1, 0)
-		if err := sc.corrupt(ctx, api, info.ID); err != nil && ctx.Err() == nil {
-			sc.s.log.Error("corrupt chunk not queued for repair", "set", info.ID.Set, "error", err)
-			sc.count(0, 0, 0, 1)
-		}
+		sc.queue(ctx, api, info.ID)
 	default:
+		sc.count(0, 0, 0, 1)
+		if badSector(err) {
+			sc.s.note(t, "read", err)
+			sc.queue(ctx, api, info.ID) // the repair sees whether it is more than that
+		}
+	}
+}
+
+func (sc *scrub) queue(ctx context.Context, api Target, id extent.ID) {
+	if err := sc.corrupt(ctx, api, id); err != nil && ctx.Err() == nil {
+		sc.s.log.Error("corrupt chunk not queued for repair", "set", id.Set, "error", err)
 		sc.count(0, 0, 0, 1)
 	}
 }
