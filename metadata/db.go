@@ -89,6 +89,14 @@ func (db *DB) NewerThan(nanos int64) {
 	}
 }
 
+// Newer is t, unless an id that this DB gave, or NewerThan, says a later time: then it is after that.
+func (db *DB) Newer(t time.Time) time.Time {
+	if t.UnixNano() > db.lastID.Load() {
+		return t
+	}
+	return time.Unix(0, db.tick())
+}
+
 func (db *DB) random(b []byte) {
 	if _, err := io.ReadFull(db.rand, b); err != nil {
 		panic(fmt.Sprintf("metadata: source of randomness failed: %v", err))

@@ -76,6 +76,41 @@ func TestRebuildAfterClockWentBack(t *testing.T) {
 	}
 }
 
+// The same for what has no id of its own: changes of locks, and parts of an upload under way.
+func TestRebuildOfLocksAfterClockWentBack(t *testing.T) {
+	r := newRig(t, rigOptions{layout: "ec:2+2"})
+	defer r.close()
+	r.restart(t, time.Hour)
+	r.addTargets(t)
+	if err := r.db.SetVersioning(t.Context(), "b", metadata.VersioningEnabled); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.put("k", testBody(9000, 1)); err != nil {
+		t.Fatal(err)
+	}
+	up, _, _ := r.startUpload(t, "begun")
+	if err := r.Snapshot(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r.restart(t, 0)
+	if _, err := r.SetLock(t.Context(), "b", "k", "", metadata.LockChange{Hold: metadata.HoldOn}); err != nil {
+		t.Fatal(err)
+	}
+	part, err := r.PutPart(t.Context(), &PartRequest{Bucket: "b", Key: "begun", Upload: up, Number: 1, Size: 1000, Body: bytes.NewReader(testBody(1000, 2))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := listing(t, r.db)
+	db, _, res := r.rebuilt(t, 0)
+	if got := listing(t, db); !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v came back as %+v: %+v", want, got, res)
+	}
+	_, _, err = db.PrepareComplete(t.Context(), "b", "begun", up, []metadata.CompletedPart{{Number: 1, ETag: part.ETag}})
+	if err != nil {
+		t.Errorf("the part: %v", err)
+	}
+}
+
 // Fault model: the clock of one gateway is behind that of the one which takes the snapshots. Then
 // the metadata is gone.
 func TestRebuildWithClocksApart(t *testing.T) {

@@ -42,7 +42,7 @@ func (s *Store) setLock(ctx context.Context, bucket, key, versionID string, c *m
 	st, err := s.storePart(ctx, &partSource{
 		body: strings.NewReader(""), layout: s.cfg.Layout.Small(),
 		describe: func(part *metadata.Part, _ Sums) ([]byte, error) {
-			part.Number, part.Modified = 1, s.now().Truncate(time.Millisecond)
+			part.Number, part.Modified = 1, s.meta.Newer(s.now()).Truncate(time.Millisecond)
 			// A rebuild goes by this time, whatever the clocks of gateways say.
 			if old := v.LockPart; old != nil && !part.Modified.After(old.Modified) {
 				part.Modified = old.Modified.Add(time.Millisecond)

@@ -37,7 +37,7 @@ func (s *Store) PutPart(ctx context.Context, req *PartRequest) (*PutResult, erro
 	st, err := s.storePart(ctx, &partSource{
 		body: req.Body, size: req.Size, layout: s.cfg.Layout, alg: alg, check: req.Check, seal: req.Seal,
 		describe: func(part *metadata.Part, _ Sums) ([]byte, error) {
-			part.Number, part.Modified = uint16(req.Number), s.now()
+			part.Number, part.Modified = uint16(req.Number), s.meta.Newer(s.now()) // a rebuild goes by this time
 			d := descriptor{kind: kindPart, bucket: req.Bucket, upload: req.Upload, key: req.Key, part: part}
 			return d.encode(nil)
 		},
