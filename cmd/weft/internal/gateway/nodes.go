@@ -285,6 +285,23 @@ func (ns *nodes) take(ctx context.Context, l *link, s *node.TargetStatus, data m
 	return nil
 }
 
+// writers counts the chunks that gateways are writing on a target now; none when nobody serves it.
+func (ns *nodes) writers(ctx context.Context, id node.TargetUUID) (uint64, error) {
+	ns.mu.Lock()
+	l := ns.serving[id]
+	ns.mu.Unlock()
+	if l == nil {
+		return 0, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, pollTimeout)
+	defer cancel()
+	list, err := l.client().Status(ctx)
+	if i := slices.IndexFunc(list, func(s node.TargetStatus) bool { return s.ID == id }); i >= 0 {
+		return list[i].Writers, nil
+	}
+	return 0, err
+}
+
 // refresh takes in what other gateways entered in the table of targets.
 func (ns *nodes) refresh(ctx context.Context) error {
 	rows, err := ns.meta.Targets(ctx)

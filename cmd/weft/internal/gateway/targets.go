@@ -112,6 +112,10 @@ func (g *Gateway) remove(ctx context.Context, a adminsock.Args, _ store.Report) 
 		if !row.Draining {
 			return nil, fmt.Errorf("target %s is in use: drain it first", row.Path)
 		}
+		// Before Left: what is through by then is counted there.
+		if open, err := g.nodes.writers(ctx, row.UUID); err != nil || open > 0 {
+			return nil, errors.Join(err, fmt.Errorf("target %s may be written to: wait until uploads that began before it was drained have ended", row.Path))
+		}
 		n, err := g.store.Left(ctx, row.ID, leftLimit)
 		if err != nil {
 			return nil, err
