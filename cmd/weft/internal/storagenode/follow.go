@@ -155,7 +155,7 @@ func (n *Node) extend(ctx context.Context, dirs []string) error {
 }
 
 func (n *Node) bringUpNew(ctx context.Context, dir string) error {
-	row, err := n.identify(dir)
+	row, err := n.identify(ctx, dir)
 	if err != nil {
 		return err
 	}
@@ -177,6 +177,11 @@ func (n *Node) bringUpNew(ctx context.Context, dir string) error {
 func (n *Node) serve(ctx context.Context, row Known) error {
 	if n.cfg.Held {
 		return nil
+	}
+	if n.looks[row.Path] != nil { // it hangs: the service takes it when it answers
+		now, cancel := context.WithCancel(ctx)
+		cancel()
+		ctx = now
 	}
 	opts := node.AddOptions{Expect: row.UUID, Deployment: n.cfg.Deployment, WasMount: row.Mount}
 	if _, err := n.service.Add(ctx, row.Path, opts); err != nil {

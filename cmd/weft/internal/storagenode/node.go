@@ -45,6 +45,7 @@ type Node struct {
 	cfg     Config
 	service *node.Service
 	known   *known
+	looks   map[string]chan looked // those that have not ended, by directory
 }
 
 // Open formats new directories and serves all, also those that are missing now,
@@ -73,7 +74,7 @@ func OpenFound(ctx context.Context, cfg Config) (*Node, error) {
 }
 
 func newNode(cfg Config) *Node {
-	return &Node{cfg: cfg, service: node.New(node.Config{
+	return &Node{cfg: cfg, looks: map[string]chan looked{}, service: node.New(node.Config{
 		Identity:     node.Identity{Deployment: cfg.Deployment, Name: cfg.Name},
 		Logger:       cfg.Logger,
 		Tracer:       cfg.Tracer,

@@ -24,7 +24,7 @@ const (
 	homeFirst = 2 * time.Second
 	// claimTimeout bounds one claim in etcd.
 	claimTimeout = 5 * time.Second
-	// lookFor is how long the start and the stop wait for looks: those at file systems that hang do not end.
+	// lookFor is how long looks at directories are waited for: those at file systems that hang do not end.
 	lookFor = 5 * time.Second
 )
 

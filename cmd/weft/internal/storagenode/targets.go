@@ -127,7 +127,7 @@ func (n *Node) bringUp(ctx context.Context) error {
 	var fresh []string
 	at := map[node.TargetUUID]string{}
 	for _, dir := range n.cfg.Targets {
-		row, err := n.identify(dir)
+		row, err := n.identify(ctx, dir)
 		if err != nil {
 			return err
 		}
@@ -183,8 +183,8 @@ func (n *Node) inOrder(rows []Known) []Known {
 }
 
 // identify finds what is known of a directory; nil when it is new and may be formatted.
-func (n *Node) identify(dir string) (*Known, error) {
-	sb, err := ReadSuperblock(dir)
+func (n *Node) identify(ctx context.Context, dir string) (*Known, error) {
+	sb, err := n.look(ctx, dir)
 	switch {
 	case err == nil && sb.Deployment != n.cfg.Deployment:
 		return nil, fmt.Errorf("target %s belongs to another Weft store: name another directory, or the store that it belongs to", dir)
@@ -198,6 +198,35 @@ func (n *Node) identify(dir string) (*Known, error) {
 		return nil, fmt.Errorf("target %s: %w", dir, err)
 	}
 	return nil, nil
+}
+
+// looked is what a look at a directory found.
+type looked struct {
+	sb  extent.Superblock
+	err error
+}
+
+// look is ReadSuperblock, which is not waited for when the file system hangs. The next look at
+// the directory waits for the same one.
+func (n *Node) look(ctx context.Context, dir string) (extent.Superblock, error) {
+	done := n.looks[dir]
+	if done == nil {
+		done = make(chan looked, 1)
+		n.looks[dir] = done
+		go func() {
+			sb, err := ReadSuperblock(dir)
+			done <- looked{sb, err}
+		}()
+	}
+	select {
+	case l := <-done:
+		delete(n.looks, dir)
+		return l.sb, l.err
+	case <-ctx.Done():
+		return extent.Superblock{}, ctx.Err()
+	case <-time.After(lookFor):
+		return extent.Superblock{}, fmt.Errorf("no answer within %v: its file system hangs", lookFor)
+	}
 }
 
 func (n *Node) format(dir string, target [16]byte) error {
