@@ -35,6 +35,9 @@ func (ns *nodes) begin(l *link) {
 func (ns *nodes) end(l *link) error {
 	l.stop()
 	<-l.ended
+	l.polling.Lock() // restore may have it in hand, and polls too
+	l.over = true
+	l.polling.Unlock()
 	ns.apply(ns.run, l, nil, nil)
 	return l.close()
 }

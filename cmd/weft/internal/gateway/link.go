@@ -28,7 +28,8 @@ type link struct {
 	conf    atomic.Pointer[Node]
 	stop    context.CancelFunc // of run
 	ended   chan struct{}      // closed after run
-	polling sync.Mutex         // one poll at a time; conn is changed under it
+	polling sync.Mutex         // one poll at a time; what follows is changed under it
+	over    bool               // it is polled no more
 	conn    rdma.Conn
 	cl      atomic.Pointer[node.Client]
 
@@ -74,6 +75,9 @@ func (l *link) run(ctx context.Context) {
 func (l *link) poll(ctx context.Context) {
 	l.polling.Lock()
 	defer l.polling.Unlock()
+	if l.over {
+		return
+	}
 	call, cancel := context.WithTimeout(ctx, pollTimeout)
 	defer cancel()
 	list, err := l.ask(call)
