@@ -69,7 +69,7 @@ func (m *Member) leave(t *term) {
 	close(m.changed)
 	m.changed = make(chan struct{})
 	m.mu.Unlock()
-	m.revoke(t.lease)
+	m.loops.Go(func() { m.revoke(t.lease) }) // the next term does not wait for it
 }
 
 // revoke ends a lease in etcd as well as it can, so that others need not wait for it.

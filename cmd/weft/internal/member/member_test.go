@@ -439,6 +439,50 @@ func TestNewTermDespiteLostRequest(t *testing.T) {
 	}
 }
 
+// stuck has requests to end a lease hang until release is closed.
+type stuck struct {
+	clientv3.Lease
+	release chan struct{}
+}
+
+func (s *stuck) Revoke(context.Context, clientv3.LeaseID) (*clientv3.LeaseRevokeResponse, error) {
+	<-s.release
+	return nil, errors.New("lost")
+}
+
+// Fault model: the member of etcd that is asked to end the old lease is frozen. The new term does
+// not wait for that.
+func TestNewTermBesideStuckRevoke(t *testing.T) {
+	r := newRig(t)
+	client := r.open().Client()
+	s := &stuck{client.Lease, make(chan struct{})}
+	client.Lease = s
+	m, err := Join(t.Context(), Config{Client: client, Prefix: "/p/", TTL: ttl, Info: Info{Kind: Gateway, Name: "a"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	defer close(s.release)
+	first := m.term()
+	r.revoke(m)
+	<-first.ctx.Done()
+	wait, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for {
+		m.mu.Lock()
+		now, changed := m.cur, m.changed
+		m.mu.Unlock()
+		if now != nil && now != first {
+			return
+		}
+		select {
+		case <-changed:
+		case <-wait.Done():
+			t.Fatal("no new term")
+		}
+	}
+}
+
 // watches tells the context of each watch that is begun.
 type watches struct {
 	clientv3.Watcher
