@@ -318,3 +318,27 @@ func TestWebhookKeys(t *testing.T) {
 		l.Close()
 	}
 }
+
+// TestSegmentBytes: no segment is longer than receivers take, such as nginx, which takes 1 MiB unless it is told
+// otherwise: it would be refused for ever, and all behind it wait.
+func TestSegmentBytes(t *testing.T) {
+	s := &spool{hook: Webhook{Spool: t.TempDir()}, limit: 8 << 20, wake: make(chan struct{}, 1)}
+	b := append(bytes.Repeat([]byte("x"), 999), '\n')
+	for range 3 * SegmentBytes / len(b) {
+		if _, err := s.Write(b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.seal(); err != nil {
+		t.Fatal(err)
+	}
+	names, _, err := s.segments()
+	if err != nil || len(names) < 3 {
+		t.Fatal(names, err)
+	}
+	for _, name := range names {
+		if info, err := os.Stat(filepath.Join(s.hook.Spool, name)); err != nil || info.Size() > SegmentBytes {
+			t.Errorf("%s has %d bytes, %v", name, info.Size(), err)
+		}
+	}
+}

@@ -115,7 +115,7 @@ func (s *spool) Write(b []byte) (int, error) {
 	if s.kept+s.size > s.limit {
 		return 0, errSpoolFull
 	}
-	if s.size >= SegmentBytes {
+	if s.size > 0 && s.size+int64(len(b)) > SegmentBytes { // receivers refuse what is longer than they take
 		if err := s.seal(); err != nil {
 			return 0, err
 		}
