@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weftstore/weft/cmd/weft/internal/cluster"
 	"github.com/weftstore/weft/cmd/weft/internal/statedir"
 	"github.com/weftstore/weft/node"
 )
@@ -185,5 +186,17 @@ func TestServedByAnother(t *testing.T) {
 		if time.Now().After(end) {
 			t.Fatal("the first has ended: ", second.Targets()[0].Error)
 		}
+	}
+}
+
+// Without a home directory there is no default: nothing is made in the working directory.
+func TestNoState(t *testing.T) {
+	t.Chdir(t.TempDir())
+	_, err := Start(t.Context(), ProcessConfig{Cluster: new(cluster.File), Name: "n", Logger: slog.New(slog.DiscardHandler)})
+	if err == nil || !strings.Contains(err.Error(), "--state") {
+		t.Error(err)
+	}
+	if list, err := os.ReadDir("."); err != nil || len(list) > 0 {
+		t.Error(list, err)
 	}
 }
