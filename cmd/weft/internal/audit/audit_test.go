@@ -342,3 +342,34 @@ func TestSegmentBytes(t *testing.T) {
 		}
 	}
 }
+
+// writes counts lines.
+type writes struct{ n int }
+
+func (w *writes) Write([]byte) (int, error) { w.n++; return 1, nil }
+func (*writes) Flush() error                { return nil }
+func (*writes) Close() (int, error)         { return 0, nil }
+
+// TestAccessAtTheEnd: a line that comes while the log is closed is written or counted.
+func TestAccessAtTheEnd(t *testing.T) {
+	for range 500 {
+		w := new(writes)
+		l := newLog(w, quiet)
+		var all sync.WaitGroup
+		begin := make(chan struct{})
+		for range 8 {
+			all.Go(func() {
+				<-begin
+				for range 5 {
+					l.Access(s3api.Access{})
+				}
+			})
+		}
+		close(begin)
+		l.Close()
+		all.Wait()
+		if n := int64(w.n) + l.Lost(); n != 40 {
+			t.Fatalf("%d lines are accounted for, not 40", n)
+		}
+	}
+}

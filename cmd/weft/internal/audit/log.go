@@ -50,6 +50,7 @@ type Log struct {
 	done  chan struct{}
 	once  sync.Once
 	stop  chan struct{}
+	end   sync.RWMutex // locked while stop is closed: no line is queued after the last look at lines
 }
 
 func newLog(s sink, log *slog.Logger) *Log {
@@ -66,6 +67,8 @@ func (l *Log) Access(a s3api.Access) {
 		return // it has no type that fails
 	}
 	b = append(b, '\n')
+	l.end.RLock()
+	defer l.end.RUnlock()
 	select {
 	case <-l.stop:
 		l.lost.Add(1)
@@ -83,8 +86,6 @@ func (l *Log) Access(a s3api.Access) {
 	case l.lines <- b:
 	case <-t.C:
 		l.lost.Add(1)
-	case <-l.stop:
-		l.lost.Add(1)
 	}
 }
 
@@ -93,7 +94,11 @@ func (l *Log) Lost() int64 { return l.lost.Load() }
 
 // Close writes what is queued and ends. Requests that come later are lost.
 func (l *Log) Close() error {
-	l.once.Do(func() { close(l.stop) })
+	l.once.Do(func() {
+		l.end.Lock()
+		defer l.end.Unlock()
+		close(l.stop)
+	})
 	<-l.done
 	return nil
 }
