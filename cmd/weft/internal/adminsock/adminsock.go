@@ -49,7 +49,6 @@ type Identity struct {
 	Account  string   `json:"account,omitempty"`  // id or name; "" is the root account
 	User     string   `json:"user,omitempty"`     // name
 	Group    string   `json:"group,omitempty"`    // name
-	Takeover []string `json:"takeover,omitempty"` // who may have the targets of an added node
 	Role     string   `json:"role,omitempty"`     // name
 	Name     string   `json:"name,omitempty"`     // of an account or a policy; what a key is for
 	Key      string   `json:"key,omitempty"`      // access key
