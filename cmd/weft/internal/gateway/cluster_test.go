@@ -62,6 +62,7 @@ type rig struct {
 	file      *cluster.File
 	lostAfter time.Duration
 	notify    []string // destinations of events
+	pollEvery time.Duration
 	fabric    rdma.Transport
 	log       *logBuffer
 	nodes     map[string]func() // running: ends one
@@ -75,7 +76,7 @@ func newRig(t *testing.T, nodes, each int, layout string) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &rig{t: t, dir: t.TempDir(), fabric: redialing{mem.New()}, log: &logBuffer{}, nodes: map[string]func(){}}
+	r := &rig{t: t, pollEvery: 100 * time.Millisecond, dir: t.TempDir(), fabric: redialing{mem.New()}, log: &logBuffer{}, nodes: map[string]func(){}}
 	r.file = &cluster.File{Deployment: [16]byte{1, 2, 3}, Layout: l}
 	for i := range nodes {
 		name := fmt.Sprint("n", i)
@@ -135,7 +136,7 @@ func (r *rig) end(name string) {
 
 func (r *rig) config() gateway.ProcessConfig {
 	cfg := gateway.ProcessConfig{
-		Config: gateway.DefaultConfig(), Cluster: r.file, Fabric: r.fabric, PollEvery: 100 * time.Millisecond, Logger: r.logger(),
+		Config: gateway.DefaultConfig(), Cluster: r.file, Fabric: r.fabric, PollEvery: r.pollEvery, Logger: r.logger(),
 	}
 	cfg.Address, cfg.Memory, cfg.State = "127.0.0.1:0", gateway.MinMemory, filepath.Join(r.dir, "gateway")
 	cfg.LostAfter = settings.Duration(r.lostAfter)

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/minio/minio-go/v7"
 
@@ -69,5 +70,22 @@ func TestRemoveUnderUpload(t *testing.T) {
 	}
 	if err := r.get("slow", size); err != nil {
 		t.Error(err)
+	}
+}
+
+// A node comes, and the gateway that is asked to remove it has not heard yet that another uses its target.
+func TestRemoveWhatAnotherUses(t *testing.T) {
+	r := sharedRig(t, 3, 1, "replica:2")
+	for _, n := range r.file.Nodes[:2] {
+		r.node(n.Name, r.file, "")
+	}
+	b := r.gateway("b")
+	eventually(t, "two targets", func() bool { return b.names() == "n0/t0 n1/t0" })
+	r.pollEvery = time.Hour
+	a := r.gateway("a")
+	r.node("n2", r.file, "")
+	eventually(t, "the third at one gateway", func() bool { return b.names() == "n0/t0 n1/t0 n2/t0" })
+	if err := a.do("remove", "n2", new(gateway.TargetsResult)); err == nil || !strings.Contains(err.Error(), "in use") {
+		t.Errorf("removed a node whose target is in use: %v", err)
 	}
 }

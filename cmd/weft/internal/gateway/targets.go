@@ -101,6 +101,9 @@ func (g *Gateway) removed(ctx context.Context, name string) (bool, error) {
 // remove retires targets that have been drained.
 func (g *Gateway) remove(ctx context.Context, a adminsock.Args, _ store.Report) (any, error) {
 	r := new(TargetsResult)
+	if err := g.nodes.refresh(ctx); err != nil { // another gateway may have entered targets of the node, or undrained them
+		return nil, err
+	}
 	rows, err := g.nodes.named(a.Name)
 	if err != nil && g.nodes.link(a.Name) == nil { // a node without targets is one that never came
 		if gone, gerr := g.removed(ctx, a.Name); gerr != nil || !gone {
