@@ -69,6 +69,9 @@ type Dir struct {
 
 // Open creates the directory when absent and locks it.
 func Open(path string) (*Dir, error) {
+	if path == "" { // the default without a home directory
+		return nil, errors.New("--state: name a directory for the state")
+	}
 	if err := os.MkdirAll(filepath.Join(path, IndexDir), 0o700); err != nil {
 		return nil, fmt.Errorf("state directory: %w", err)
 	}

@@ -76,9 +76,6 @@ func Start(ctx context.Context, cfg ProcessConfig) (*Process, error) {
 
 func (p *Process) start(ctx context.Context) error {
 	c := &p.cfg
-	if c.State == "" { // there is no home directory
-		return errors.New("--state: name a directory for indexes and the list of known targets")
-	}
 	st, err := statedir.Open(c.State)
 	if err != nil {
 		return err
