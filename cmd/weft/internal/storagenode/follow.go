@@ -101,7 +101,9 @@ func (f *follower) run(ctx context.Context) {
 			f.file = file
 		case <-tick.C:
 		}
-		f.say(f.apply(ctx))
+		if err := f.apply(ctx); ctx.Err() == nil {
+			f.say(err)
+		}
 		if err := f.p.roster.Tell(ctx, f.p.member, f.p.cfg.Name, f.p.node.has()); err != nil && ctx.Err() == nil {
 			f.p.cfg.Logger.Debug("state of the targets is not told", "err", err)
 		}
