@@ -7,8 +7,8 @@ import (
 	"reflect"
 	"testing"
 	"time"
-	"unsafe"
 
+	"github.com/weftstore/weft/internal/clocktest"
 	"github.com/weftstore/weft/metadata"
 	"github.com/weftstore/weft/node/extent"
 )
@@ -149,22 +149,10 @@ func TestTargetAfterClockSetBack(t *testing.T) {
 		tg, begun := newTarget(TargetConfig{Target: &fakeTarget{}}), time.Now()
 		tg.failed(begun, err)
 		for after, want := range map[time.Duration]bool{0: false, maxDown: true} {
-			now := stepped(t, begun.Add(after), -time.Hour)
+			now := clocktest.Set(t, begun.Add(after), -time.Hour)
 			if got := tg.usable(now) && !tg.full(now); got != want {
 				t.Errorf("%s: usable after %v: %t", name, after, got)
 			}
 		}
 	}
-}
-
-// stepped is now when somebody has set the clock of the wall by d. The first word of a
-// time.Time with a monotonic reading has seconds above 30 bits of nanoseconds.
-func stepped(t *testing.T, now time.Time, d time.Duration) time.Time {
-	t.Helper()
-	then := now
-	*(*uint64)(unsafe.Pointer(&then)) += uint64(d/time.Second) << 30
-	if then.Sub(now) != 0 || then.Unix()-now.Unix() != int64(d/time.Second) {
-		t.Fatal("time.Time is made otherwise: mend this test")
-	}
-	return then
 }
