@@ -10,7 +10,7 @@ Of ceph/s3-tests as of May 2026 (commit 8f0ae7b) the 689 tests of ` + "`test_s3.
     lifecycle_transition and not iam_account and not iam_user and not target_by_bucket and not fails_on_rgw"
 
 were run against ` + "`weft server --object-ownership ObjectWriter --lifecycle-day 10s --tls-in-front --kms-key KEY...`" + ` with an account for
-each user of the configuration, its root's key, and the account's canonical id as both ` + "`user_id` and `display_name`" + `. 630 passed, and these fail:
+each user of the configuration, its root's key, and the account's canonical id as both ` + "`user_id` and `display_name`" + `. 629 passed, and these fail:
 
 | tests | why |
 | --- | --- |
@@ -19,7 +19,7 @@ each user of the configuration, its root's key, and the account's canonical id a
 | test_versioning_bucket_atomic_upload_return_version_id, test_versioning_bucket_multipart_upload_return_version_id | want no version id while versioning is suspended; AWS sends null |
 | test_multipart_get_part, test_multipart_single_get_part, test_non_multipart_get_part, test_non_multipart_sse_c_get_part | want 400 InvalidPart for a part number out of range; AWS answers 416 InvalidPartNumber |
 | test_delete_object_if_match, test_delete_object_current_if_match, test_delete_object_version_if_match, test_delete_objects_current_if_match | want a delete with If-Match of what is not there to succeed; AWS documents 404 |
-| test_get_multipart_checksum_object_attributes | wants the number of parts behind the checksum that GetObjectAttributes tells; AWS leaves it out there |
+| test_get_multipart_checksum_object_attributes, test_multipart_use_cksum_helper_sha1, test_multipart_use_cksum_helper_sha256 | want the number of parts behind the checksum that GetObjectAttributes tells; AWS leaves it out there |
 | test_object_checksum_sha256, test_object_checksum_crc64nvme, test_multipart_checksum_sha256 | want BadDigest for a checksum that is none; AWS answers InvalidRequest |
 | test_object_raw_put_authenticated_expired, test_object_raw_get_x_amz_expires_out_range_zero, test_object_raw_get_x_amz_expires_out_max_range, test_object_raw_get_x_amz_expires_out_positive_range | want 403 for an X-Amz-Expires that is out of range; AWS answers 400 AuthorizationQueryParametersError |
 | test_bucket_recreate_overwrite_acl, test_bucket_recreate_new_acl | want 409 BucketAlreadyExists for one's own bucket; AWS has BucketAlreadyOwnedByYou |
@@ -32,7 +32,7 @@ each user of the configuration, its root's key, and the account's canonical id a
 | test_create_bucket_bucket_owner_enforced, test_put_bucket_ownership_bucket_owner_enforced | want x-amz-acl: private to be refused in a BucketOwnerEnforced bucket; it changes nothing, and tools send it |
 | test_list_buckets_anonymous | wants an empty list for nobody; here it is 403, as on AWS |
 | test_lifecycle_expiration_tags2, test_lifecycle_expiration_versioned_tags2 | put a rule whose filter has a prefix, a tag and both together, and are marked as failing on AWS; it is MalformedXML |
-| test_lifecycle_expiration_date | wants an object to be there after a rule was put by which it has expired; the rule may have been carried out by then |
+| test_lifecycle_expiration_date | wants an object to be there after a rule was put by which it has expired; the rule may have been carried out by then; in some runs, as in this one, it was not |
 | test_bucket_acl_grant_email | accounts have no e-mail addresses |
 | test_get_object_torrent | BitTorrent is 501; AWS has given it up as well |
 | test_object_write_with_chunked_transfer_encoding | a body without a length is 411 MissingContentLength, as on AWS |
