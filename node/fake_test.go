@@ -150,6 +150,14 @@ func (f *fakeBackend) Verify(_ context.Context, id extent.ID) error {
 // errLong makes a compaction go on until its context ends.
 var errLong = errors.New("takes long")
 
+// compactsLong is a fault for inject.
+func compactsLong(op string) error {
+	if op == "compact" {
+		return errLong
+	}
+	return nil
+}
+
 func (f *fakeBackend) Compact(ctx context.Context, _ int64) (int64, error) {
 	err := f.fail("compact")
 	if err == errLong {

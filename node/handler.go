@@ -249,9 +249,17 @@ func (o *op) takeShare() error {
 		return nil
 	}
 	n := int64(min(o.q.remote.Len, rdma.MaxBulk)) // more is refused by the fabric
-	if err := o.t.share.take(o.ctx, o.x, n); err != nil {
-		o.err = err // not of the fabric
-		return err
+	if !o.t.share.TryAcquire(n) {
+		ctx, cancel := context.WithCancel(o.ctx)
+		defer cancel()
+		defer context.AfterFunc(o.x.ctx, cancel)()
+		if err := o.t.share.Acquire(ctx, n); err != nil {
+			if o.ctx.Err() == nil {
+				err = fmt.Errorf("%w: it is being closed", extent.ErrOffline)
+			}
+			o.err = err // not of the fabric
+			return err
+		}
 	}
 	o.shared = n
 	return nil
@@ -259,7 +267,7 @@ func (o *op) takeShare() error {
 
 func (o *op) giveShare() {
 	if o.shared > 0 {
-		o.t.share.give(o.shared)
+		o.t.share.Release(o.shared)
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/weftstore/weft/node/extent"
 	"github.com/weftstore/weft/rdma"
 )
@@ -41,7 +43,9 @@ type target struct {
 
 	health     health     // what was found when
 	compacting sync.Mutex // held by who compacts
-	share      share      // of the memory that the fabric lends to transfers
+
+	// share is of the bytes of memory that the fabric lends to transfers.
+	share *semaphore.Weighted
 
 	fails                 [kinds]atomic.Uint64 // I/O errors in a row
 	tried                 [kinds]atomic.Int64  // ns: when failing, the last try
@@ -62,7 +66,7 @@ type session struct {
 
 func newTarget(s *Service, dir string, o AddOptions) *target {
 	t := &target{svc: s, dir: dir, opts: o, uuid: o.Expect, kick: make(chan struct{}, 1)}
-	t.share.free = int64(max(s.cfg.Staging/4, rdma.MaxBulk))
+	t.share = semaphore.NewWeighted(int64(max(s.cfg.Staging/4, rdma.MaxBulk)))
 	t.ctx, t.stop = context.WithCancel(s.ctx)
 	t.health.set(Offline, "not opened yet", s.cfg.Now())
 	return t

@@ -137,12 +137,7 @@ func TestCompactLoop(t *testing.T) {
 func TestCompactFullBesideSlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, func(c *Config) { c.CompactEvery = time.Minute })
-		r.fake.inject(func(op string) error {
-			if op == "compact" {
-				return errLong
-			}
-			return nil
-		})
+		r.fake.inject(compactsLong)
 		other := newFake(seq(2))
 		var runs atomic.Int64
 		other.inject(func(op string) error {
@@ -180,12 +175,7 @@ func TestRemoveEndsCompaction(t *testing.T) {
 	for _, asked := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			r := newRig(t, func(c *Config) { c.CompactEvery = time.Minute })
-			r.fake.inject(func(op string) error {
-				if op == "compact" {
-					return errLong
-				}
-				return nil
-			})
+			r.fake.inject(compactsLong)
 			ended := make(chan error, 1)
 			if asked {
 				go func() { _, err := r.target.Compact(t.Context(), 0); ended <- err }()
