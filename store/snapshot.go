@@ -47,8 +47,8 @@ func (s *Store) Snapshot(ctx context.Context) error {
 		}
 	}()
 	if err != nil {
-		for i := range w.parts {
-			if !errors.Is(err, metadata.ErrUnknown) { // then the sweep sees whether it was recorded
+		if !errors.Is(err, metadata.ErrUnknown) { // then the sweep sees whether it was recorded
+			for i := range w.parts {
 				s.discard(w.parts[i].Set, w.parts[i].Targets)
 			}
 		}
@@ -118,6 +118,9 @@ func (s *Store) dropSnapshots(ctx context.Context, taken uint64) error {
 // recorded.
 func (s *Store) wholeSnapshots(ctx context.Context) (whole []uint64, err error) {
 	seqs, err := s.meta.SnapshotSeqs(ctx)
+	if err != nil {
+		return nil, err
+	}
 	for _, seq := range seqs {
 		_, err := s.meta.SnapshotPart(ctx, seq, 0)
 		if errors.Is(err, metadata.ErrStale) {
@@ -129,7 +132,7 @@ func (s *Store) wholeSnapshots(ctx context.Context) (whole []uint64, err error) 
 			return nil, err
 		}
 	}
-	return whole, err
+	return whole, nil
 }
 
 // snapshotWriter cuts a stream into chunk sets. Its records are made at the end, as

@@ -340,7 +340,11 @@ func (c *condition) parse(m *member, vars bool) error {
 		return malformed("Policy has an invalid condition value for ", m.name)
 	}
 	if c.key == kmsKey && strings.HasPrefix(c.op.name, "Arn") { // only names are compared
-		c.op = operators[map[bool]string{false: "stringlike", true: "stringnotlike"}[c.op.negated]]
+		name := "stringlike"
+		if c.op.negated {
+			name = "stringnotlike"
+		}
+		c.op = operators[name]
 	}
 	for _, s := range list {
 		if c.key == kmsKey {
